@@ -25,6 +25,6 @@ class PureEnvironment(NamedTuple):
 
 
 def observation_hash(environment: PureEnvironment) -> str:
-  """Twelve hex digits of what fixes the meaning of an observation; a data set and its environment must agree on them."""
+  """Twelve hex digits of what fixes the meaning of an observation; data set and environment must agree on them."""
   facts = (environment.name, environment.version, environment.num_agents, environment.obs_size, environment.action_size)
   return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
