@@ -1,0 +1,10 @@
+"""From a file to a batch inside jit.
+
+episodes       the arrays of a data set, from your own arrays or episodes
+checks         what a data set must be, as a generator of its faults
+cards          card.json: what a data set says of itself
+storage        our format on disk: save, load (and the names above that a user needs)
+transitions    episodes -> device arrays -> Transition, never across an episode's end
+sampling       draw(dataset, key, batch_size)
+normalization  the Normalizer and the Spec of a data set
+"""

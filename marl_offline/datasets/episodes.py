@@ -1,0 +1,220 @@
+"""The arrays of a data set, and how your own data becomes them.
+
+Episodes lie end to end in time order, one row per environment step. What follows a row is the next row, except at the
+end of an episode, where it is that episode's final observation and action: so nothing can reach into the next episode.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from marl_offline.datasets import checks
+from marl_offline.datasets.checks import DataError
+
+NEEDS_FINAL_ACTION = (
+  "give what the behaviour does at the final observation too, because partial replacement bootstraps from it when an "
+  "episode ends by a time limit; only an episode that terminated may leave it out"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Episodes:
+  """A data set in memory or memory-mapped. Made by from_arrays, from_episodes or storage.load, which check it."""
+
+  obs: np.ndarray  # [R, N, O] float32
+  action: np.ndarray  # [R, N, A] float32
+  reward: np.ndarray  # [R, N] float32, each agent's own
+  terminated: np.ndarray  # [R] bool, the task ended here: nothing to bootstrap from
+  truncated: np.ndarray  # [R] bool, cut here by a time limit; where both hold, terminated counts
+  final_obs: np.ndarray  # [P, N, O] float32, the true observation after the last step
+  final_action: np.ndarray  # [P, N, A] float32, what the behaviour policy does there
+  state: np.ndarray | None = None  # [R, S] float32; absent: the agents' observations, concatenated
+  final_state: np.ndarray | None = None  # [P, S] float32
+
+  @property
+  def num_rows(self) -> int:
+    return len(self.obs)
+
+  @property
+  def num_episodes(self) -> int:
+    return len(self.final_obs)
+
+  @property
+  def num_agents(self) -> int:
+    return self.obs.shape[1]
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Field name -> array, of those that are there."""
+    fields = {name: getattr(self, name) for name in checks.FIELDS}
+    return {name: array for name, array in fields.items() if array is not None}
+
+  def last(self) -> np.ndarray:
+    """Rows that end an episode. [R] bool."""
+    return np.asarray(self.terminated) | np.asarray(self.truncated)
+
+  def lengths(self) -> np.ndarray:
+    """Steps of each episode. [P] int."""
+    return np.diff(np.flatnonzero(self.last()), prepend=-1)
+
+  def returns(self) -> np.ndarray:
+    """sum_t mean_i r_i(t) of each episode: the mean over agents of their reward sums. [P] float64."""
+    ends = np.flatnonzero(self.last())
+    team = np.mean(self.reward, axis=1, dtype=np.float64)
+    return np.add.reduceat(team, np.concatenate([[0], ends[:-1] + 1]))
+
+
+def check(episodes: Episodes, action_low: float = -1.0, action_high: float = 1.0) -> None:
+  """Nothing if the data set is sound.
+
+  Raises:
+    DataError: the first fault, with its field, row, value and what was expected.
+  """
+  for fault in checks.faults(episodes.arrays(), action_low, action_high):
+    raise DataError(f"{fault.field}: {fault.text}")
+
+
+def from_arrays(
+  obs, action, reward, terminated, truncated, final_obs, final_action=None, state=None, final_state=None
+) -> Episodes:
+  """A data set from flat arrays, or whatever np.asarray takes. Shapes as in Episodes.
+
+  Numbers become float32, ends (bool, or 0 and 1) bool. A reward [R] is every agent's. final_action may be left out when
+  every episode terminated: its discount is 0, so zeros stand in.
+
+  Raises:
+    DataError: arrays that are not a data set.
+  """
+  obs, action, reward = _numbers("obs", obs), _numbers("action", action), _numbers("reward", reward)
+  terminated, truncated = _flags("terminated", terminated), _flags("truncated", truncated)
+  if reward.ndim == 1 and obs.ndim == 3:
+    reward = np.repeat(reward[:, None], obs.shape[1], axis=1)
+  if final_action is None:
+    cut = np.flatnonzero(truncated & ~terminated) if terminated.shape == truncated.shape else []
+    if len(cut):
+      raise DataError(
+        f"final_action: is missing and the episode that ends at row {cut[0]} was cut; {NEEDS_FINAL_ACTION}"
+      )
+    final_action = np.zeros((len(final_obs), *action.shape[1:]))
+  episodes = Episodes(
+    obs,
+    action,
+    reward,
+    terminated,
+    truncated,
+    _numbers("final_obs", final_obs),
+    _numbers("final_action", final_action),
+    None if state is None else _numbers("state", state),
+    None if final_state is None else _numbers("final_state", final_state),
+  )
+  check(episodes)
+  return episodes
+
+
+def from_episodes(episodes: Iterable[Mapping[str, Any]]) -> Episodes:
+  """A data set from a list of episodes of T steps each, T free to differ.
+
+  An episode is a mapping with
+    obs [T + 1, N, O]     the last is the observation after the last step
+    action [T + 1, N, A]  the last is what the behaviour does there; [T, N, A] will do if the episode terminated
+    reward [T, N] or [T]  each agent's own, or the team's
+    terminated            True if the task ended, False if a time limit cut it
+    state [T + 1, S]      optional
+
+  Raises:
+    DataError: an episode that is not one, by its number in the list.
+  """
+  parts = [_one_episode(number, episode) for number, episode in enumerate(episodes)]
+  if not parts:
+    raise DataError("episodes: the list is empty; a data set needs at least one episode")
+  _same_layout(parts)
+
+  def joined(name):
+    if parts[0][name] is None:
+      return None
+    return np.concatenate([part[name] for part in parts])
+
+  return from_arrays(**{name: joined(name) for name in checks.FIELDS})
+
+
+def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarray | None]:
+  """The fields of one episode's rows."""
+  here = f"episode {number}"
+  needed, optional = ("obs", "action", "reward", "terminated"), ("truncated", "state")
+  if missing := [name for name in needed if name not in episode]:
+    raise DataError(f"{here}: has no {missing[0]}; needed are {', '.join(needed)}")
+  if unknown := sorted(set(episode) - {*needed, *optional}):
+    raise DataError(f"{here}: unknown {unknown[0]}; known are {', '.join(needed + optional)}")
+  names = ("obs", "action", "reward", *(["state"] if "state" in episode else []))
+  given = {name: _numbers(f"{here}, {name}", episode[name]) for name in names}
+  terminated = _one_flag(f"{here}, terminated", episode["terminated"])
+  truncated = _one_flag(f"{here}, truncated", episode.get("truncated", not terminated))
+  if not (terminated or truncated):
+    raise DataError(f"{here}: is neither terminated nor truncated; an episode ends one way or the other")
+  obs, action, reward, state = (given.get(name) for name in ("obs", "action", "reward", "state"))
+  for name, array, rank in (("obs", obs, (3,)), ("action", action, (3,)), ("reward", reward, (1, 2))):
+    if array.ndim not in rank:
+      what = {"obs": "[T + 1, N, O]", "action": "[T + 1, N, A]", "reward": "[T, N] or [T]"}[name]
+      raise DataError(f"{here}, {name}: has shape {array.shape} where {what} is expected")
+  steps = len(obs) - 1
+  if steps < 1:
+    raise DataError(f"{here}, obs: has {len(obs)} observations; one step needs two, before and after it")
+  if len(reward) != steps:
+    raise DataError(f"{here}, reward: has {len(reward)} steps where {len(obs)} observations make {steps}")
+  if len(action) == steps and not terminated:
+    raise DataError(f"{here}, action: has {steps} actions for {len(obs)} observations; {NEEDS_FINAL_ACTION}")
+  if len(action) == steps:
+    action = np.concatenate([action, np.zeros_like(action[:1])])
+  if len(action) != len(obs):
+    raise DataError(f"{here}, action: has {len(action)} actions where {len(obs)} observations need {len(obs)}")
+  if state is not None and (state.ndim != 2 or len(state) != len(obs)):
+    raise DataError(f"{here}, state: has shape {state.shape} where [T + 1 = {len(obs)}, S] is expected")
+  if reward.ndim == 1:
+    reward = np.repeat(reward[:, None], obs.shape[1], axis=1)
+  at_end = np.arange(steps) == steps - 1
+  rows = {"obs": obs, "action": action, "state": state}
+  fields = {name: None if array is None else array[:-1] for name, array in rows.items()}
+  fields |= {f"final_{name}": None if array is None else array[-1:] for name, array in rows.items()}
+  return fields | {"reward": reward, "terminated": at_end & terminated, "truncated": at_end & truncated}
+
+
+def _same_layout(parts) -> None:
+  """All episodes have the agents, sizes and fields of the first."""
+  for number, part in enumerate(parts):
+    for name, first in parts[0].items():
+      if (part[name] is None) != (first is None):
+        raise DataError(f"episode {number}, {name}: some episodes have it and some have not; all or none must")
+      if first is not None and part[name].shape[1:] != first.shape[1:]:
+        found, expected = part[name].shape[1:], first.shape[1:]
+        raise DataError(f"episode {number}, {name}: has {found} per step where episode 0 has {expected}")
+
+
+def _numbers(name: str, values) -> np.ndarray:
+  """values as float32; what overflows becomes inf and is refused with its row by check."""
+  array = _as_array(name, values)
+  if array.dtype.kind not in "fiub":
+    raise DataError(f"{name}: holds {array.dtype} where numbers are expected")
+  with np.errstate(over="ignore"):
+    return np.ascontiguousarray(array, np.float32) if array.ndim else array.astype(np.float32)
+
+
+def _flags(name: str, values) -> np.ndarray:
+  array = _as_array(name, values)
+  if array.dtype != np.bool_ and not (array.dtype.kind in "fiu" and np.isin(array, (0, 1)).all()):
+    raise DataError(f"{name}: holds values of {array.dtype} that are not all true or false (1 or 0)")
+  return array.astype(np.bool_, copy=False)
+
+
+def _one_flag(name: str, value) -> bool:
+  array = _flags(name, value)
+  if array.size != 1:
+    raise DataError(f"{name}: has shape {array.shape} where one true or false for the whole episode is expected")
+  return bool(array.reshape(()))
+
+
+def _as_array(name: str, values) -> np.ndarray:
+  try:
+    return np.asarray(values)
+  except ValueError as error:  # a list of unequal lists
+    raise DataError(f"{name}: is not an array ({error})") from None

@@ -1,0 +1,265 @@
+"""Our format on disk: a folder with one .npy per field beside card.json. No pickles, memory-mappable.
+
+  card = storage.save("data/mine-medium-v1", storage.from_episodes(my_episodes), task="mine", quality="medium",
+                      version="v1")
+  episodes, card = storage.load("data/mine-medium-v1")
+
+The next observation of a row is the next row's, or the episode's final one; it is stored nowhere twice, so it continues
+by construction. A folder is complete when it has its name: save writes beside it and renames last.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from marl_offline.datasets import cards, checks
+from marl_offline.datasets.cards import require_match
+from marl_offline.datasets.checks import DataError
+from marl_offline.datasets.episodes import Episodes, check, from_arrays, from_episodes
+
+__all__ = ["DataError", "Episodes", "check", "examine", "find", "folder_of", "from_arrays", "from_episodes", "load"]
+__all__ += ["require_match", "save"]
+
+CARD = "card.json"
+
+
+def folder_of(data_dir: str | os.PathLike, task: str, quality: str, version: str) -> pathlib.Path:
+  """Where a data set lies: <data_dir>/<task>-<quality>-<version>."""
+  return pathlib.Path(data_dir) / f"{task}-{quality}-{version}"
+
+
+def find(data_dir: str | os.PathLike, task: str, quality: str, version: str | None = None) -> pathlib.Path:
+  """The folder of a data set, of the newest version (v10 after v9) if none is given.
+
+  Raises:
+    DataError: there is none; the message lists the data sets that are there.
+  """
+  there = sorted(path.parent.name for path in pathlib.Path(data_dir).glob(f"*/{CARD}") if path.parent.name[0] != ".")
+  wanted = re.escape(version) if version else "[^-]+"  # no dash, or "medium" would find "medium-replay-v1"
+  matches = [name for name in there if re.fullmatch(re.escape(f"{task}-{quality}-") + wanted, name)]
+  if not matches:
+    name = f"{task}-{quality}" + (f"-{version}" if version else "")
+    raise DataError(f"{data_dir}: holds no data set {name}; there are {', '.join(there) or 'none'}")
+  newest = max(matches, key=lambda name: [(part.isdigit(), part.zfill(20)) for part in re.split(r"(\d+)", name)])
+  return pathlib.Path(data_dir) / newest
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def save(
+  folder: str | os.PathLike,
+  episodes: Episodes,
+  *,
+  task: str,
+  quality: str,
+  version: str,
+  environment: dict[str, Any] | None = None,
+  policies=(),
+  seed: int | None = None,
+  source: str = "",
+  licence: str = "",
+  origin: str = "collected",
+  extra: dict[str, Any] | None = None,
+  normalized_mean: float | None = None,
+) -> dict[str, Any]:
+  """Writes a data set and returns its card. All or nothing: the folder has its name only when it is complete.
+
+  environment holds name, version and observation_hash of where the data was made, or is None; extra goes into the card
+  beside the keys of the format.
+
+  Raises:
+    DataError: the data is faulty, the folder exists, a card value is no JSON, or the disk refuses. Nothing is left.
+  """
+  folder = pathlib.Path(folder).absolute()
+  _refuse_existing(folder)
+  check(episodes)
+  card = {"name": f"{task}-{quality}-{version}", "task": task, "quality": quality, "version": version}
+  card |= {"origin": origin, "source": source, "environment": environment, "policies": list(policies), "seed": seed}
+  card |= cards.measure(episodes)
+  card |= {"normalized_mean": normalized_mean, "licence": licence, "format": cards.FORMAT}
+  card |= {"sha256": dict.fromkeys(episodes.arrays(), "")}
+  if taken := sorted(set(extra or {}) & set(card)):
+    raise DataError(f"card.json, extra: {taken[0]!r} is a key of the format itself; give it another name")
+  card |= extra or {}
+  for fault in cards.faults(card):
+    raise DataError(f"{CARD}: {fault}")
+  cards.to_json(card)  # refused now rather than after writing the arrays
+  partial = folder.parent / f".{folder.name}.partial-{uuid.uuid4().hex[:8]}"
+  try:
+    partial.mkdir(parents=True)
+    for name, array in episodes.arrays().items():
+      card["sha256"][name] = _write_array(partial / f"{name}.npy", array)
+    _write(partial / CARD, [cards.to_json(card).encode()])
+    _refuse_existing(folder)  # rename would silently replace an empty one
+    partial.rename(folder)
+  except OSError as error:
+    raise DataError(_refusal(folder, episodes, error)) from error
+  finally:
+    shutil.rmtree(partial, ignore_errors=True)
+  return card
+
+
+def _refuse_existing(folder: pathlib.Path) -> None:
+  if folder.exists() or folder.is_symlink():
+    raise DataError(f"{folder}: already exists and is not overwritten; remove it or choose another version")
+
+
+def _refusal(folder: pathlib.Path, episodes: Episodes, error: OSError) -> str:
+  if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    needed = sum(array.nbytes for array in episodes.arrays().values()) / 1e6
+    return f"{folder}: no space left for its {needed:.1f} MB ({error.strerror}); nothing of it was kept"
+  return f"{folder}: cannot be written ({error.strerror or error}); nothing of it was kept"
+
+
+def _write_array(path: pathlib.Path, array: np.ndarray) -> str:
+  """The array as .npy in chunks; not np.save, whose error on a full disk loses its cause. -> sha256 of the file."""
+  header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+
+  def blocks():
+    for _, rows in checks.chunks(array):
+      yield np.ascontiguousarray(rows).data.cast("B")
+
+  return _write(path, blocks(), header)
+
+
+def _write(path: pathlib.Path, blocks, header: dict[str, Any] | None = None) -> str:
+  """A new file, on the disk when this returns. -> its sha256."""
+  with path.open("xb+") as file:
+    if header is not None:
+      np.lib.format.write_array_header_1_0(file, header)
+    file.seek(0)
+    digest = hashlib.sha256(file.read())
+    for block in blocks:
+      file.write(block)
+      digest.update(block)
+    file.flush()
+    os.fsync(file.fileno())
+  return digest.hexdigest()
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def load(folder: str | os.PathLike, *, mmap: bool = True, verify: bool = True) -> tuple[Episodes, dict[str, Any]]:
+  """A data set and its card. The arrays stay on disk, memory-mapped, unless mmap is False.
+
+  The card, the presence, type and length of every array are always checked; verify also reads all values: hashes,
+  finiteness, actions in [-1, 1], ends of episodes, and what the card says of counts, ranges and returns.
+
+  Raises:
+    DataError: the first fault, naming file, field, row and what was expected.
+  """
+  card, arrays, faults = _open(folder, mmap)
+  if not faults and verify:
+    faults = _content_faults(folder, card, arrays)
+  for fault in faults:
+    raise DataError(fault)
+  return Episodes(**arrays), card
+
+
+def examine(folder: str | os.PathLike) -> tuple[Episodes | None, dict[str, Any] | None, list[str]]:
+  """A data set as far as it can be read, its card, and every fault of it: what inspect_data prints."""
+  card, arrays, faults = _open(folder, mmap=True)
+  if card is None:
+    return None, None, faults
+  faults = faults + list(_content_faults(folder, card, arrays))
+  complete = all(name in arrays for name, field in checks.FIELDS.items() if field.required)
+  return (Episodes(**arrays) if complete else None), card, list(dict.fromkeys(faults))
+
+
+def _open(folder, mmap: bool) -> tuple[dict[str, Any] | None, dict[str, np.ndarray], list[str]]:
+  """Card, arrays by field, and what is wrong with the folder, the card's keys and the files."""
+  folder = pathlib.Path(folder)
+  try:
+    card = _read_card(folder)
+  except DataError as error:
+    return None, {}, [str(error)]
+  faults = [f"{folder / CARD}: {fault}" for fault in cards.faults(card)]
+  named = set(card["sha256"]) if isinstance(card, dict) and isinstance(card.get("sha256"), dict) else set()
+  arrays = {}
+  for name, field in checks.FIELDS.items():
+    path = folder / f"{name}.npy"
+    if name in named or field.required:
+      try:
+        arrays[name] = _open_array(path, mmap)
+      except DataError as error:
+        faults.append(str(error))
+    elif path.exists():
+      faults.append(f"{path}: is not named under 'sha256' in {CARD}; it is no part of this data set")
+  return card if isinstance(card, dict) else None, arrays, faults
+
+
+def _read_card(folder: pathlib.Path) -> Any:
+  if not folder.is_dir():
+    found = "is a file, not a folder" if folder.exists() else "does not exist"
+    raise DataError(f"{folder}: {found}; a data set is a folder with {CARD} and one .npy per field")
+  try:
+    return json.loads((folder / CARD).read_text(encoding="utf-8"))
+  except FileNotFoundError:
+    raise DataError(f"{folder}: has no {CARD}; a data set is a folder with {CARD} and one .npy per field") from None
+  except OSError as error:
+    raise DataError(f"{folder / CARD}: cannot be read ({error.strerror})") from None
+  except (ValueError, RecursionError) as error:
+    raise DataError(f"{folder / CARD}: is not JSON ({error})") from None
+
+
+def _open_array(path: pathlib.Path, mmap: bool) -> np.ndarray:
+  """The array in a .npy file; its header is believed only as far as the file is long. Never unpickles."""
+  try:
+    with path.open("rb") as file:
+      shape, fortran_order, dtype = _read_header(path, file)
+      offset, size = file.tell(), os.fstat(file.fileno()).st_size
+      if dtype.hasobject:
+        raise DataError(f"{path}: holds pickled Python objects where plain numbers are expected; it was not opened")
+      if fortran_order:
+        raise DataError(f"{path}: is stored column by column where row by row is expected (np.ascontiguousarray)")
+      expected = offset + dtype.itemsize * int(np.prod(shape, dtype=object))
+      if size != expected:
+        what = "is cut short" if size < expected else "is too long"
+        raise DataError(f"{path}: {what}, {size} bytes where its header (shape {shape}, {dtype}) needs {expected}")
+      if expected == offset:
+        return np.zeros(shape, dtype)
+      if mmap:
+        return np.memmap(path, dtype, "r", offset, shape)
+      return np.fromfile(file, dtype).reshape(shape)
+  except FileNotFoundError:
+    raise DataError(f"{path}: is missing; a data set needs it as {checks.shape_words(path.stem)}") from None
+  except OSError as error:
+    raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _read_header(path: pathlib.Path, file) -> tuple[tuple[int, ...], bool, np.dtype]:
+  try:
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    return read[np.lib.format.read_magic(file)](file)
+  except Exception as error:  # whatever a broken header makes the parser raise, the fact is the same
+    raise DataError(f"{path}: has no readable .npy header ({type(error).__name__})") from None
+
+
+def _content_faults(folder, card: dict[str, Any], arrays: dict[str, np.ndarray]) -> Iterator[str]:
+  """What is wrong with the values: layout first, then hashes, values, and the card's own words."""
+  folder = pathlib.Path(folder)
+  hashes = card["sha256"] if isinstance(card.get("sha256"), dict) else {}
+  for name in arrays:
+    with (folder / f"{name}.npy").open("rb") as file:
+      found = hashlib.file_digest(file, "sha256").hexdigest()
+    if name in hashes and found != hashes[name]:
+      said = str(hashes[name])[:12]
+      yield f"{folder / name}.npy: has changed since it was written, sha256 {found[:12]} where {CARD} says {said}"
+  sound = True
+  for fault in checks.faults(arrays):
+    sound = False
+    yield f"{folder / fault.field}.npy: {fault.text}"
+  if sound and not list(cards.faults(card)):
+    for text in cards.disagreements(card, cards.measure(Episodes(**arrays))):
+      yield f"{folder / CARD}: {text}"
