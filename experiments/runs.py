@@ -1,0 +1,187 @@
+"""What the binaries share: one-sentence errors, names with a did-you-mean, data and environment, the run's table.
+
+Exit status of every binary: 0 done (or stopped by a signal after saving), 1 training became non-finite, 2 the user's
+input or the disk; 1 and 2 with one sentence on stderr.
+"""
+
+import dataclasses
+import difflib
+import importlib.metadata
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+from absl import app, flags
+
+from experiments import settings
+from marl_offline.datasets import normalization, storage, transitions
+from marl_offline.environments.api import PureEnvironment
+from marl_offline.evaluation import scores, statistics
+from marl_offline.evaluation.statistics import Named
+from marl_offline.training.checkpoints import CheckpointError
+from marl_offline.training.trainer import NonFinite
+from marl_offline.types import Spec
+
+PACKAGES = ("marl_offline", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class UserError(ValueError):
+  """What the user gave cannot be done; one sentence says why and what can."""
+
+
+def start(main: Callable[[], None]) -> NoReturn:
+  """Parses absl flags and runs `main`; every expected failure is one sentence on stderr and an exit status."""
+
+  def parse(argv):
+    try:
+      rest = flags.FLAGS(argv)
+    except flags.Error as error:
+      _leave(f"{error}; --help lists the flags", 2)
+    if rest[1:]:
+      _leave(f"unexpected argument {rest[1]!r}; every input is a flag, and --help lists them", 2)
+    return rest
+
+  def guarded(_):
+    try:
+      main()
+    except NonFinite as error:
+      _leave(error, 1)
+    except (UserError, CheckpointError, storage.DataError, OSError) as error:
+      _leave(error, 2)
+
+  app.run(guarded, flags_parser=parse)
+
+
+def _leave(error: object, status: int) -> NoReturn:
+  print("error: " + " ".join(str(error).split()), file=sys.stderr)
+  sys.exit(status)
+
+
+def choose(flag: str, value: str, known: Iterable[str]) -> str:
+  """`value` if it is known.
+
+  Raises:
+    UserError: names the flag, the value, the nearest name and all that are known.
+  """
+  known = list(known)
+  if value in known:
+    return value
+  near = difflib.get_close_matches(value, known, n=1)
+  hint = f" (did you mean {near[0]}?)" if near else ""
+  raise UserError(f"--{flag}={value} is not known{hint}; known: {', '.join(known)}")
+
+
+def versions() -> dict[str, str]:
+  """Versions of Python and of what the numbers depend on."""
+  return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def commit() -> str | None:
+  """The commit of the source, with "+changes" where files differ from it; None outside a git checkout."""
+  root = pathlib.Path(__file__).resolve().parents[1]
+
+  def git(*words):
+    return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, timeout=20, check=True).stdout
+
+  try:
+    return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain", "-uno").strip() else "")
+  except (OSError, subprocess.SubprocessError):
+    return None
+
+
+def device() -> str:
+  """What the program runs on, such as "cpu" or "NVIDIA H200"."""
+  return jax.devices()[0].device_kind
+
+
+# ---- data ----------------------------------------------------------------------------------------------------------
+
+
+def data_folder(data_dir: str, task: str, quality: str) -> pathlib.Path | None:
+  """The newest version of a data set of ours in data_dir; None where there is none."""
+  named = re.compile(re.escape(f"{task}-{quality}-v") + r"(\d+)")
+  found = [(int(m[1]), path) for path in pathlib.Path(data_dir).glob("*") if (m := named.fullmatch(path.name))]
+  return max(found)[1] if found else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """A data set on the device and what is said about it."""
+
+  dataset: transitions.Dataset
+  spec: Spec
+  card: dict[str, Any]
+  folder: pathlib.Path
+
+  @property
+  def mean_return(self) -> float:
+    """Mean return of its episodes."""
+    return float(self.card["return"]["mean"])
+
+
+def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: str) -> Data:
+  """Loads, verifies, and puts on the device.
+
+  Raises:
+    storage.DataError: it is damaged, or of another task than the environment's.
+  """
+  episodes, card = storage.load(folder)
+  storage.require_match(card, environment)
+  dataset = transitions.from_episodes(episodes, team_reward=team_reward)
+  return Data(dataset, normalization.spec(dataset), card, folder)
+
+
+# ---- the table -----------------------------------------------------------------------------------------------------
+
+
+def summary(task: str, raw: np.ndarray) -> dict[str, Any]:
+  """The scores of the final policies. raw: mean return [seeds] -> the score fields of result.json."""
+  score = Named(scores.normalized(task, raw), ("seed",))
+  return {
+    "raw_return": np.asarray(raw).tolist(),
+    "normalized_score": score.values.tolist(),
+    "mean": float(statistics.mean(score, over="seed").values),
+    "std": float(statistics.std(score, over="seed").values),
+    "iqm": float(statistics.iqm(score, over="seed").values),
+    "iqm_ci95": statistics.iqm_interval(score, over="seed"),
+  }
+
+
+def table(facts: dict[str, Any]) -> str:
+  """A result (result.json's fields) as text: seeds, their mean, the data set's own level."""
+  task, dataset_mean = facts["task"], facts["dataset_mean_return"]
+  lines = [
+    f"{facts['algorithm']} on {facts['dataset']} ({facts['origin']}), greedy policy after {facts['gradient_steps']} "
+  ]
+  lines[0] += f"gradient steps, {facts['episodes_per_evaluation']} episodes a seed"
+  lines.append(f"{'':14}{'return':>10}{'normalised':>14}")
+  for seed, raw, score in zip(facts["seeds"], facts["raw_return"], facts["normalized_score"], strict=True):
+    lines.append(f"{f'seed {seed}':14}{raw:10.1f}{score:14.1f}")
+  spread = f"{facts['mean']:.1f} +- {facts['std']:.1f}" if len(facts["seeds"]) > 1 else f"{facts['mean']:.1f}"
+  lines.append(f"{'mean +- std':14}{np.mean(facts['raw_return']):10.1f}{spread:>14}")
+  interval = facts["iqm_ci95"]
+  told = f"  95 % bootstrap interval [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "  one seed: no interval"
+  lines.append(f"{'IQM':14}{'':10}{facts['iqm']:14.1f}{told}")
+  lines.append(f"{'data set':14}{dataset_mean:10.1f}{float(scores.normalized(task, dataset_mean)):14.1f}")
+  reference = scores.REFERENCES[task]
+  lines.append(f"return: agents' mean of an episode's reward sum; 0 = {reference.random}, 100 = {reference.expert}")
+  lines.append(f"({reference.source})")
+  return "\n".join(lines)
+
+
+def scale(task: str) -> tuple[Callable, Callable]:
+  """return -> normalised score, and back."""
+  reference = scores.REFERENCES[task]
+  width = (reference.expert - reference.random) / 100.0
+  return lambda raw: (raw - reference.random) / width, lambda score: reference.random + width * score
+
+
+def environment_of(task: str) -> PureEnvironment:
+  """The environment of a task's name."""
+  return settings.TASKS[task]()

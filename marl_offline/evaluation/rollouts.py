@@ -1,0 +1,69 @@
+"""Episodes of a policy in a pure environment, whole on the device: every seed and every episode in one program."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from marl_offline.environments.api import PureEnvironment
+from marl_offline.types import Learner
+
+EVALUATION_KEY = 20_251_107  # every evaluation of every seed begins from the same episodes, so that they compare
+
+
+def _play(environment: PureEnvironment, act: Callable, state: Any, key: jax.Array, memory: Any):
+  """One episode of `horizon` steps, played on past an end. Returns (world states [T+1, ...], reward [T, N], alive [T])."""
+  key_reset, key_steps = jax.random.split(key)
+  first = environment.reset(key_reset)
+
+  def one_step(carry, key):
+    world, memory, alive = carry
+    key_act, key_world = jax.random.split(key)
+    action, memory = act(state, memory, environment.observe(world), key_act)
+    world, reward, terminated, truncated = environment.step(world, action, key_world)
+    return (world, memory, alive & ~terminated & ~truncated), (world, reward, alive)
+
+  keys = jax.random.split(key_steps, environment.horizon)
+  _, (worlds, reward, alive) = jax.lax.scan(one_step, (first, memory, jnp.array(True)), keys)
+  worlds = jax.tree.map(lambda start, rest: jnp.concatenate([start[None], rest]), first, worlds)
+  return worlds, reward, alive
+
+
+def episode_return(environment, act, state, key, memory=()) -> jax.Array:
+  """mean_i sum_t r_i,t of one episode: the agents' mean, as the particle tasks' published scores are. -> []."""
+  _, reward, alive = _play(environment, act, state, key, memory)
+  return jnp.sum(jnp.mean(reward, axis=-1) * alive)
+
+
+def episode_returns(environment, act, state, key, num_episodes, memory=()) -> jax.Array:
+  """Returns of independent episodes. act(state, memory, obs [N, O], key) -> action [N, A], memory. -> [episodes]."""
+  keys = jax.random.split(key, num_episodes)
+  return jax.vmap(lambda key: episode_return(environment, act, state, key, memory))(keys)
+
+
+def evaluator(environment: PureEnvironment, learner: Learner, num_episodes: int, key_number: int = EVALUATION_KEY):
+  """states [seeds, ...] -> returns [seeds, episodes], greedy, one jitted call; the episodes' keys are always the same.
+
+  There is no exploration argument: what this returns is the score.
+  """
+
+  @jax.jit
+  def run(states):
+    def one_seed(state):
+      key = jax.random.key(key_number)
+      return episode_returns(environment, learner.act, state, key, num_episodes, learner.memory)
+
+    return jax.vmap(one_seed)(states)
+
+  return lambda states: np.asarray(run(states))
+
+
+def record_episode(environment, act, state, key, memory=()):
+  """One episode to look at: world states stacked over time [t+1, ...] and reward [t, N], cut where it ended (NumPy)."""
+  play = jax.jit(functools.partial(_play, environment, act))
+  worlds, reward, alive = jax.device_get(play(state, key, memory))
+  length = int(np.sum(alive))
+  return jax.tree.map(lambda leaf: leaf[: length + 1], worlds), reward[:length]

@@ -1,0 +1,35 @@
+"""Normalised scores: 0 is uniform play, 100 the reference expert. The one table of references, each with its source."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Reference(NamedTuple):
+  """Two returns (agents' mean of the episode's sum) that fix a task's scale."""
+
+  expert: float  # scores 100
+  random: float  # scores 0
+  source: str
+
+
+OMAR = {
+  "spread": Reference(516.8, 159.8, "OMAR, arXiv:2111.11188, appendix B.1"),
+  "tag": Reference(185.6, -4.1, "OMAR, arXiv:2111.11188, appendix B.1; against its own, unreleased prey"),
+  "world": Reference(79.5, -6.8, "OMAR, arXiv:2111.11188, appendix B.1; against its own, unreleased prey"),
+}
+
+# What `normalized` uses. The physics of spread is OMAR's, so its references hold; tag and world depend on the prey.
+REFERENCES = dict(OMAR)
+
+
+def normalized(task: str, raw):
+  """100 (raw - random) / (expert - random), elementwise. A float or an array -> the same shape.
+
+  Raises:
+    ValueError: no reference is known for the task; none is guessed.
+  """
+  if task not in REFERENCES:
+    raise ValueError(f"no reference returns for task {task!r}; known: {sorted(REFERENCES)}")
+  reference = REFERENCES[task]
+  return 100.0 * (np.asarray(raw, np.float64) - reference.random) / (reference.expert - reference.random)

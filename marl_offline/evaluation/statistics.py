@@ -1,0 +1,80 @@
+"""Statistics over axes called by their names, so that seeds and episodes cannot be swapped unseen."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import scipy.stats
+
+RESAMPLES = 9999
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+  """Numbers with a name for each axis, such as ("seed", "evaluation", "episode").
+
+  Raises:
+    ValueError: as many names as axes are needed, each once.
+  """
+
+  values: np.ndarray
+  axes: tuple[str, ...]
+
+  def __post_init__(self):
+    object.__setattr__(self, "values", np.asarray(self.values, np.float64))
+    if len(self.axes) != self.values.ndim or len(set(self.axes)) != len(self.axes):
+      raise ValueError(f"axes {self.axes} do not name the {self.values.ndim} axes of shape {self.values.shape}")
+
+  def size(self, axis: str) -> int:
+    """How many there are along an axis."""
+    return self.values.shape[self._position(axis)]
+
+  def at(self, axis: str, index: int) -> "Named":
+    """One entry of an axis, which goes."""
+    return Named(np.take(self.values, index, axis=self._position(axis)), self._without(axis))
+
+  def reduce(self, function: Callable, over: str) -> "Named":
+    """`function(values, axis)` over a named axis, which goes."""
+    return Named(function(self.values, axis=self._position(over)), self._without(over))
+
+  def _position(self, axis: str) -> int:
+    if axis not in self.axes:
+      raise ValueError(f"no axis {axis!r} among {self.axes}")
+    return self.axes.index(axis)
+
+  def _without(self, axis: str) -> tuple[str, ...]:
+    return tuple(name for name in self.axes if name != axis)
+
+
+def mean(x: Named, over: str) -> Named:
+  """Arithmetic mean over a named axis."""
+  return x.reduce(np.mean, over)
+
+
+def std(x: Named, over: str) -> Named:
+  """Standard deviation over a named axis, divided by n (not n - 1), as the papers' tables have it."""
+  return x.reduce(np.std, over)
+
+
+def iqm(x: Named, over: str) -> Named:
+  """Interquartile mean: floor(n / 4) entries dropped at either end, the rest averaged."""
+  return x.reduce(_trimmed, over)
+
+
+def iqm_interval(x: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
+  """Percentile bootstrap interval of the IQM over the one axis of `x`; None for a single entry, which has no spread.
+
+  The resamples are drawn from a fixed seed: the same numbers give the same interval.
+  """
+  if x.axes != (over,):
+    raise ValueError(f"the interval is over {over!r} alone, but the axes are {x.axes}; average the others first")
+  if x.size(over) < 2:
+    return None
+  result = scipy.stats.bootstrap(
+    (x.values,), _trimmed, n_resamples=RESAMPLES, confidence_level=confidence, method="percentile", rng=0
+  )
+  return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _trimmed(values, axis=0):
+  return scipy.stats.trim_mean(values, 0.25, axis=axis)

@@ -1,0 +1,270 @@
+"""The compiled chunk of updates and the loop around it. It trains any Learner and knows none.
+
+Everything random derives from the seed and the step, so a resumed run is the same run: `seed_keys` splits a seed's key
+into one for the initial state and one for the run, `keys_at` folds the step into the latter.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+
+class NonFinite(RuntimeError):
+  """A metric stopped being finite; the sentence names the step, the seed and the term."""
+
+
+def seed_keys(seeds: Sequence[int]) -> tuple[jax.Array, jax.Array]:
+  """Keys to initialise and keys to run, one a seed; a seed's keys do not depend on its company. [seeds], [seeds]."""
+  keys = jax.vmap(jax.random.split)(jnp.stack([jax.random.key(seed) for seed in seeds]))
+  return keys[:, 0], keys[:, 1]
+
+
+def keys_at(run_key: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """The key of the batch and the key of the update at a step."""
+  key_batch, key_update = jax.random.split(jax.random.fold_in(run_key, step))
+  return key_batch, key_update
+
+
+def first_false(flags: jax.Array, first_step: jax.Array) -> jax.Array:
+  """The step of the first False along axis 0, or -1 where all hold. [steps, ...] -> [...] i32."""
+  return jnp.where(jnp.all(flags, axis=0), -1, first_step + jnp.argmin(flags, axis=0)).astype(jnp.int32)
+
+
+@functools.partial(jax.jit, static_argnames=("update", "draw", "num_steps"), donate_argnames="states")
+def train_chunk(update, draw, states, dataset, run_keys, first_step, num_steps):
+  """`num_steps` updates of every seed in one compiled scan.
+
+  The data set is an argument (closed over, it would be compiled in as a constant) and so is the step, unbatched over
+  seeds, so that a `lax.cond` on it stays a branch.
+
+  Args:
+    update: Learner.update; static.
+    draw: (dataset, key) -> batch; static.
+    states: learner states [seeds, ...]; donated.
+    dataset: what `draw` reads.
+    run_keys: [seeds].
+    first_step: the step of the first update.
+    num_steps: static.
+
+  Returns:
+    states, mean of each metric [seeds], first non-finite step of each metric [seeds] (-1: none).
+  """
+
+  def one_step(states, step):
+    def one_seed(state, run_key):
+      key_batch, key_update = keys_at(run_key, step)
+      return update(state, draw(dataset, key_batch), key_update, step)
+
+    return jax.vmap(one_seed)(states, run_keys)
+
+  states, metrics = jax.lax.scan(one_step, states, first_step + jnp.arange(num_steps))
+  means = jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
+  broken = jax.tree.map(lambda m: first_false(jnp.isfinite(m), first_step), metrics)
+  return states, means, broken
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """How long to train, how often to evaluate and to look.
+
+  Raises:
+    ValueError: a number is not positive, or evaluations does not divide gradient_steps.
+  """
+
+  gradient_steps: int
+  evaluations: int
+  log_every: int
+
+  def __post_init__(self):
+    for name, value in dataclasses.asdict(self).items():
+      if value < 1:
+        raise ValueError(f"{name}={value} must be at least 1")
+    if self.gradient_steps % self.evaluations:
+      raise ValueError(f"gradient_steps={self.gradient_steps} must be a multiple of evaluations={self.evaluations}")
+
+  @property
+  def interval(self) -> int:
+    """Gradient steps between evaluations."""
+    return self.gradient_steps // self.evaluations
+
+  def chunk(self, step: int) -> int:
+    """Length of the chunk that starts at `step`: log_every, or what is left to the next evaluation."""
+    return min(self.log_every, self.interval - step % self.interval)
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+  """Where a run stands; plain numbers, kept in the checkpoint so that a resumed run logs what the whole run would."""
+
+  step: int = 0
+  pending: dict[str, list[float]] = dataclasses.field(
+    default_factory=dict
+  )  # metric -> sum since the evaluation [seeds]
+  pending_steps: int = 0
+  train_seconds: float = 0.0
+  eval_seconds: float = 0.0
+  timed_steps: int = 0  # steps and seconds of the chunks that compiled nothing
+  timed_seconds: float = 0.0
+
+  def after_chunk(self, steps: int, means: dict[str, np.ndarray], seconds: float, timed: bool) -> "Position":
+    """After `steps` more updates with these mean metrics [seeds]."""
+    sums = {name: (np.float64(steps) * np.asarray(mean, np.float64)).tolist() for name, mean in means.items()}
+    pending = {name: np.add(self.pending.get(name, 0.0), value).tolist() for name, value in sums.items()}
+    timing = {"timed_steps": self.timed_steps + steps, "timed_seconds": self.timed_seconds + seconds} if timed else {}
+    return dataclasses.replace(
+      self,
+      step=self.step + steps,
+      pending=pending,
+      pending_steps=self.pending_steps + steps,
+      train_seconds=self.train_seconds + seconds,
+      **timing,
+    )
+
+  def after_evaluation(self, seconds: float) -> "Position":
+    """Nothing is pending after an evaluation."""
+    return dataclasses.replace(self, pending={}, pending_steps=0, eval_seconds=self.eval_seconds + seconds)
+
+  def metrics(self) -> dict[str, np.ndarray]:
+    """Mean metrics since the last evaluation, [seeds] each."""
+    return {name: np.asarray(value) / self.pending_steps for name, value in self.pending.items()}
+
+  def updates_per_second(self) -> float:
+    """Gradient steps a second, all seeds stepping at once; compilation is left out where anything else was timed."""
+    steps, seconds = (self.timed_steps, self.timed_seconds) if self.timed_steps else (self.step, self.train_seconds)
+    return steps / max(seconds, 1e-9)
+
+
+class StopSignals:
+  """Context: SIGTERM and SIGINT only set `asked`, so that the chunk in flight ends first; a second one ends at once."""
+
+  def __init__(self):
+    self.asked = ""
+
+  def __enter__(self):
+    self._before = {}
+    # Handlers can be set in the main thread only; elsewhere (a notebook's worker) the signals keep their meaning.
+    with contextlib.suppress(ValueError):
+      for number in (signal.SIGTERM, signal.SIGINT):
+        self._before[number] = signal.signal(number, self._note)
+    return self
+
+  def _note(self, number, frame):
+    del frame
+    self.asked = signal.Signals(number).name
+    self._restore()
+
+  def _restore(self):
+    for number, handler in self._before.items():
+      signal.signal(number, handler)
+
+  def __exit__(self, *error):
+    self._restore()
+
+
+@dataclasses.dataclass(frozen=True)
+class Hooks:
+  """What the loop asks of the outside. Each runs between chunks."""
+
+  evaluate: Callable[[Any], np.ndarray]  # states -> returns [seeds, episodes]
+  log: Callable[[Position, np.ndarray], str]  # position (metrics pending), returns -> a few words for the bar
+  save: Callable[[Any, Position], None]  # a good checkpoint
+  set_aside: Callable[[Any, Position], None]  # the state of a run that failed
+
+
+def check_finite(broken: dict[str, np.ndarray], seeds: Sequence[int]) -> None:
+  """Raises NonFinite naming the earliest step, its term and its seed. broken: metric -> first bad step [seeds], or -1."""
+  bad = [(int(s), name, seed) for name, steps in broken.items() for s, seed in zip(steps, seeds, strict=True) if s >= 0]
+  if bad:
+    step, name, seed = min(bad)
+    raise NonFinite(f"{name} of seed {seed} is not finite from gradient step {step} on")
+
+
+def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, show_bar=None):
+  """Trains every seed to plan.gradient_steps, from `position` on.
+
+  Args:
+    learner: a Learner.
+    draw: (dataset, key) -> batch.
+    seeds: one learner each, all in one program.
+    plan: a Plan.
+    hooks: Hooks.
+    states: [seeds, ...] where a resumed run stands; None: initialised here. Donated.
+    position: where a resumed run stands.
+    show_bar: False: no bar; None: a bar where stderr is a terminal, otherwise a line an evaluation.
+
+  Returns:
+    states, position, and the name of the signal that stopped the run or "".
+
+  Raises:
+    NonFinite: after the state was set aside; the last good checkpoint stays.
+  """
+  init_keys, run_keys = seed_keys(seeds)
+  states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states
+  position = position or Position()
+  compiled = set()
+  bar = _Bar(plan, position, show_bar)
+  with StopSignals() as stop, contextlib.closing(bar):
+    while position.step < plan.gradient_steps and not stop.asked:
+      began, length = time.perf_counter(), plan.chunk(position.step)
+      states, means, broken = train_chunk(learner.update, draw, states, dataset, run_keys, position.step, length)
+      means, broken = jax.device_get((means, broken))  # the one transfer of the chunk
+      seconds = time.perf_counter() - began
+      position = position.after_chunk(length, means, seconds, timed=length in compiled)
+      compiled.add(length)
+      try:
+        check_finite(broken, seeds)
+      except NonFinite:
+        hooks.set_aside(states, position)
+        raise
+      bar.advance(length)
+      if position.step % plan.interval == 0:
+        began = time.perf_counter()
+        returns = hooks.evaluate(states)
+        bar.say(hooks.log(position, returns), position)
+        position = position.after_evaluation(time.perf_counter() - began)
+        hooks.save(states, position)
+      elif stop.asked:
+        hooks.save(states, position)
+  stopped = stop.asked if position.step < plan.gradient_steps else ""
+  return states, position, stopped
+
+
+class _Bar:
+  """A progress bar with updates a second, time left and the latest score; without a terminal, a line an evaluation."""
+
+  def __init__(self, plan: Plan, position: Position, show: bool | None):
+    self._plan, self._began, self._first = plan, time.perf_counter(), position.step
+    self._bar = tqdm(
+      total=plan.gradient_steps,
+      initial=position.step,
+      unit=" updates",
+      desc="training",
+      dynamic_ncols=True,
+      disable=None if show is None else not show,
+    )
+    self._lines = show is None and self._bar.disable
+    self._bar.set_postfix_str("compiling")
+
+  def advance(self, steps: int) -> None:
+    self._bar.update(steps)
+
+  def say(self, words: str, position: Position) -> None:
+    self._bar.set_postfix_str(words)
+    if self._lines:
+      done, total = position.step - self._first, self._plan.gradient_steps
+      left = math.ceil((time.perf_counter() - self._began) / done * (total - position.step))
+      rate = position.updates_per_second()
+      print(f"{position.step}/{total} updates, {rate:.0f} updates/s, {left} s left, {words}", flush=True)
+
+  def close(self) -> None:
+    self._bar.close()
