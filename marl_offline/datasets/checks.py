@@ -149,4 +149,4 @@ def _values(name: str, array: np.ndarray, is_wrong, expected: str) -> Iterator[F
     axes = FIELDS[name].axes
     where = ", ".join(f"{AXES[axis]} {at}" for axis, at in zip(axes, place, strict=True))
     more = "" if num_values == 1 else f" ({num_values} such values in {num_rows} {COUNTS[axes[0]]})"
-    yield Fault(name, f"{where} is {value:.9g}; {expected}{more}")
+    yield Fault(name, f"{where} is {value!s}; {expected}{more}")

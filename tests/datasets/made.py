@@ -6,7 +6,9 @@ from marl_offline.datasets.episodes import Episodes, from_arrays
 
 
 def episodes(lengths=(3, 1, 4), terminated=None, num_agents=2, obs_size=3, action_size=2, with_state=False) -> Episodes:
-  """Episodes of the given lengths. obs of step t in episode p is 100 p + t, the final one has t = T; action is obs / 1e4.
+  """Episodes of the given lengths. obs of step t in episode p is 100 p + t, the final one has t = T.
+
+  Within a row values rise by up to 0.5; action is that / 1e4, reward that / 10.
 
   terminated: one bool an episode, default alternating; the others are truncated.
   """

@@ -1,0 +1,374 @@
+"""A data set on disk: what comes back is what was saved, and every kind of bad folder is refused in one sentence."""
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marl_offline.datasets import checks, storage
+from marl_offline.environments.api import PureEnvironment, observation_hash
+from tests.datasets import made
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """A sound data set of 8 rows in 3 episodes."""
+  storage.save(tmp_path / "made-medium-replay-v1", made.episodes((3, 1, 4)), **made.FACTS)
+  return tmp_path / "made-medium-replay-v1"
+
+
+def refused(make, *words):
+  """make() raises a DataError of one sentence that holds all words. Returns it."""
+  with pytest.raises(storage.DataError) as caught:
+    make()
+  message = str(caught.value)
+  assert "\n" not in message and len(message) < 600
+  for word in words:
+    assert str(word) in message, message
+  return message
+
+
+def plant(folder, name, array):
+  """Replaces an array and its hash, as somebody who writes the format by hand would."""
+  np.save(folder / f"{name}.npy", array)
+  rehash(folder, name)
+
+
+def rehash(folder, name):
+  digest = hashlib.sha256((folder / f"{name}.npy").read_bytes()).hexdigest()
+  change_card(folder, lambda card: card["sha256"].update({name: digest}))
+
+
+def change_card(folder, change):
+  card = json.loads((folder / "card.json").read_text())
+  change(card)
+  (folder / "card.json").write_text(json.dumps(card))
+
+
+# ---- there and back -------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+  ends=st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=6),
+  with_state=st.booleans(),
+  mmap=st.booleans(),
+)
+def test_round_trip(tmp_path_factory, ends, with_state, mmap):
+  lengths, terminated = zip(*ends, strict=True)
+  saved = made.episodes(lengths, terminated, with_state=with_state)
+  folder = tmp_path_factory.mktemp("round") / "set"
+  card = storage.save(folder, saved, **made.FACTS)
+  loaded, read_card = storage.load(folder, mmap=mmap)
+  assert read_card == card
+  assert set(loaded.arrays()) == set(saved.arrays())
+  for name, array in saved.arrays().items():
+    np.testing.assert_array_equal(getattr(loaded, name), array)
+    assert getattr(loaded, name).dtype == array.dtype
+    assert isinstance(getattr(loaded, name), np.memmap) == mmap
+
+
+def test_arrays_longer_than_a_chunk_come_back(tmp_path, monkeypatch):
+  monkeypatch.setattr(checks, "CHUNK", 3)
+  saved = made.episodes((5, 1, 6))
+  storage.save(tmp_path / "set", saved, **made.FACTS)
+  np.testing.assert_array_equal(storage.load(tmp_path / "set")[0].obs, saved.obs)
+  np.testing.assert_array_equal(np.load(tmp_path / "set" / "obs.npy", allow_pickle=False), saved.obs)
+
+
+def test_the_card_says_what_is_there(folder):
+  _, card = storage.load(folder)
+  assert card["name"] == "made-medium-replay-v1" and card["origin"] == "collected" and card["format"] == 1
+  assert (card["rows"], card["episodes"], card["num_agents"]) == (8, 3, 2)
+  assert (card["obs_size"], card["action_size"]) == (3, 2)
+  # reward at step t of episode p: 10 p + t / 10 + {0, 0.05} for the two agents: mean 10 p + t / 10 + 0.025
+  # episode 0: 0.025 + 0.125 + 0.225 = 0.375; episode 1: 10.025; episode 2: 4 * 20.025 + 0.6 = 80.7
+  returns = np.array([0.375, 10.025, 80.7])
+  np.testing.assert_allclose(card["return"]["mean"], returns.mean(), rtol=1e-6)
+  np.testing.assert_allclose(card["return"]["std"], returns.std(), rtol=1e-6)
+  np.testing.assert_allclose([card["return"]["min"], card["return"]["max"]], [0.375, 80.7], rtol=1e-6)
+  assert sum(card["return"]["histogram"]["counts"]) == 3
+  assert len(card["return"]["histogram"]["edges"]) == len(card["return"]["histogram"]["counts"]) + 1
+  assert card["obs_range"] == [0.0, 203.5]
+  assert set(card["sha256"]) == {name for name, field in checks.FIELDS.items() if field.required}
+  assert card["sha256"]["obs"] == hashlib.sha256((folder / "obs.npy").read_bytes()).hexdigest()
+
+
+def test_what_the_caller_says_is_on_the_card(tmp_path):
+  environment = {"name": "made", "version": "v3", "observation_hash": "abc"}
+  says = {"environment": environment, "policies": [{"noise": 0.1}], "seed": 7, "source": "a test", "licence": "none"}
+  says |= {"origin": "converted", "normalized_mean": 12.5}
+  card = storage.save(tmp_path / "set", made.episodes(), **made.FACTS, **says, extra={"collection": {"curve": [1, 2]}})
+  for key, value in says.items():
+    assert card[key] == value
+  assert storage.load(tmp_path / "set")[1]["collection"] == {"curve": [1, 2]}
+
+
+def test_find_takes_the_newest_version_of_that_quality_only(tmp_path):
+  for name in ("made-medium-replay-v3", "made-medium-v2", "made-medium-v10", "made-medium-v9", "made-expert-v1"):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "card.json").write_text("{}")
+  (tmp_path / "made-random-v1").mkdir()  # no card: not a data set
+  assert storage.find(tmp_path, "made", "medium").name == "made-medium-v10"
+  assert storage.find(tmp_path, "made", "medium", "v9") == storage.folder_of(tmp_path, "made", "medium", "v9")
+  refused(lambda: storage.find(tmp_path, "made", "random"), "no data set made-random", "made-expert-v1")
+  refused(lambda: storage.find(tmp_path / "nowhere", "made", "random"), "nowhere", "there are none")
+
+
+# ---- saving that is refused -----------------------------------------------------------------------------------------
+
+
+def test_an_existing_folder_is_kept(folder):
+  before = {path.name: path.read_bytes() for path in folder.iterdir()}
+  refused(lambda: storage.save(folder, made.episodes((9,)), **made.FACTS), folder, "already exists")
+  assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+  (folder.parent / "empty").mkdir()
+  refused(lambda: storage.save(folder.parent / "empty", made.episodes(), **made.FACTS), "already exists")
+
+
+def test_faulty_data_and_cards_are_not_written(tmp_path):
+  broken = dataclasses.replace(made.episodes(), action=made.episodes().action + np.float32(2))
+  refused(lambda: storage.save(tmp_path / "set", broken, **made.FACTS), "action: row 0", "[-1, 1]")
+  save = lambda **says: storage.save(tmp_path / "set", made.episodes(), **(made.FACTS | says))  # noqa: E731
+  refused(lambda: save(extra={"curve": np.zeros(2)}), "card.json, curve", "JSON")
+  refused(lambda: save(normalized_mean=float("nan")), "card.json, normalized_mean", "JSON")
+  refused(lambda: save(extra={"rows": 3}), "extra", "'rows' is a key of the format")
+  refused(lambda: save(origin="found"), "'origin' is 'found'", "collected, converted")
+  refused(lambda: save(task=3), "'task' is 3 where str is expected")
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+  real, calls = storage._write, []
+
+  def full(path, *args):
+    calls.append(path)
+    if len(calls) == 3:
+      path.write_bytes(b"half")
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return real(path, *args)
+
+  monkeypatch.setattr(storage, "_write", full)
+  refused(lambda: storage.save(tmp_path / "set", made.episodes(), **made.FACTS), "set: no space left", "MB", "kept")
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_really_full_disk_leaves_nothing(tmp_path):
+  if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True).returncode:
+    pytest.skip("mounting is not allowed here")
+  try:
+    big = made.episodes((1000,) * 3)
+    refused(lambda: storage.save(tmp_path / "set", big, **made.FACTS), "no space left", "nothing of it was kept")
+    assert not list(tmp_path.iterdir())
+    storage.save(tmp_path / "set", made.episodes(), **made.FACTS)
+  finally:
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+  (tmp_path / "file").write_text("not a folder")
+  refused(lambda: storage.save(tmp_path / "file" / "set", made.episodes(), **made.FACTS), "cannot be written")
+
+
+def test_an_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
+  def interrupted(path, *_):
+    if path.name == "card.json":
+      raise KeyboardInterrupt
+    return "0"
+
+  monkeypatch.setattr(storage, "_write", interrupted)
+  with pytest.raises(KeyboardInterrupt):
+    storage.save(tmp_path / "set", made.episodes(), **made.FACTS)
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_save_leaves_nothing_that_looks_complete(tmp_path):
+  program = """
+import os, signal, sys
+from marl_offline.datasets import storage
+from tests.datasets import made
+real = storage._write
+def killed(path, *args):
+  if path.name == "final_obs.npy":
+    os.kill(os.getpid(), signal.SIGKILL)
+  return real(path, *args)
+storage._write = killed
+storage.save(sys.argv[1], made.episodes(), **made.FACTS)
+"""
+  done = subprocess.run([sys.executable, "-c", program, tmp_path / "set"], cwd=pathlib.Path(__file__).parents[2])
+  assert done.returncode == -9
+  (left,) = tmp_path.iterdir()
+  assert left.name.startswith(".set.partial-")
+  refused(lambda: storage.load(left), "card.json")
+  storage.save(tmp_path / "set", made.episodes(), **made.FACTS)
+  assert storage.load(tmp_path / "set")[0].num_rows == 8
+
+
+# ---- loading that is refused ----------------------------------------------------------------------------------------
+
+
+def test_missing_things(folder, tmp_path):
+  refused(lambda: storage.load(tmp_path / "nowhere"), "nowhere: does not exist", "card.json")
+  refused(lambda: storage.load(folder / "card.json"), "is a file")
+  (folder / "reward.npy").unlink()
+  refused(lambda: storage.load(folder, verify=False), "reward.npy: is missing", "[rows, agents]")
+  (folder / "card.json").unlink()
+  refused(lambda: storage.load(folder), "has no card.json")
+
+
+@pytest.mark.parametrize("name", sorted(name for name, field in checks.FIELDS.items() if field.required))
+def test_an_altered_byte(folder, name):
+  path = folder / f"{name}.npy"
+  content = bytearray(path.read_bytes())
+  content[-1] ^= 1
+  path.write_bytes(content)
+  refused(lambda: storage.load(folder), path, "has changed", "sha256")
+
+
+def test_any_altered_byte_of_a_header(folder):
+  path = folder / "terminated.npy"
+  content = path.read_bytes()
+  for at in range(len(content)):
+    path.write_bytes(content[:at] + bytes([content[at] ^ 0x15]) + content[at + 1 :])
+    refused(lambda: storage.load(folder), "terminated.npy")
+
+
+def test_truncated_long_and_foreign_files(folder):
+  path = folder / "obs.npy"
+  content = path.read_bytes()
+  for broken, word in ((content[:-4], "cut short"), (content + b"1234", "too long"), (b"", "header")):
+    path.write_bytes(broken)
+    refused(lambda: storage.load(folder, verify=False), "obs.npy", word)
+  path.write_bytes(b"PK\x03\x04 this is no array")
+  refused(lambda: storage.load(folder, verify=False), "obs.npy", "no readable .npy header")
+
+
+class Bomb:
+  def __reduce__(self):
+    return (pathlib.Path.touch, (pathlib.Path("exploded"),))
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_pickles_are_never_opened(folder, monkeypatch, mmap):
+  monkeypatch.chdir(folder)
+  np.save(folder / "obs.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
+  refused(lambda: storage.load(folder, mmap=mmap, verify=False), "obs.npy", "pickled")
+  assert not (folder / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+  ("name", "change", "words"),
+  [
+    ("obs", lambda x: np.where(x == 200.0, np.float32(np.nan), x), ("row 4, agent 0, component 0 is nan", "finite")),
+    ("obs", lambda x: x.astype(np.float64), ("holds float64 where float32 is expected",)),
+    ("obs", lambda x: x.astype(">f4"), ("holds >f4 where float32 is expected",)),
+    ("obs", lambda x: np.asfortranarray(x), ("column by column",)),
+    ("action", lambda x: x[:-1], ("has 7 rows where obs has 8",)),
+    ("action", lambda x: x + np.float32(0.985), ("row 4, agent 0, component 0 is 1.005", "must lie in [-1, 1]")),
+    ("final_action", lambda x: x - np.float32(1.5), ("episode 0, agent 0, component 0 is -1.4997",)),
+    ("final_obs", lambda x: x[:-1], ("has 2 episodes", "mark 3 ends")),
+    ("truncated", lambda x: x & False, ("row 7, the last one, ends no episode",)),
+    ("terminated", lambda x: x.astype(np.uint8), ("holds uint8 where bool is expected",)),
+  ],
+)
+def test_wrong_arrays_whose_hash_agrees(folder, name, change, words):
+  sound = np.load(folder / f"{name}.npy")
+  if name == "truncated":  # the last episode of `folder` terminated: make it a truncated one first
+    plant(folder, "terminated", np.load(folder / "terminated.npy") & (np.arange(8) < 7))
+  plant(folder, name, change(sound))
+  refused(lambda: storage.load(folder), folder / f"{name}.npy: ", *words)
+
+
+def test_no_rows(folder):
+  for name in checks.FIELDS:
+    if (folder / f"{name}.npy").exists():
+      plant(folder, name, np.load(folder / f"{name}.npy")[:0])
+  refused(lambda: storage.load(folder), "obs.npy: has no rows")
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    (lambda card: card.pop("seed"), ("has no 'seed'",)),
+    (lambda card: card.pop("sha256"), ("has no 'sha256'",)),
+    (lambda card: card["sha256"].pop("obs"), ("'sha256' has no 'obs'",)),
+    (lambda card: card["sha256"].update(noise="0"), ("'sha256' names 'noise'", "known are obs")),
+    (lambda card: card["sha256"].update(state="0"), ("state.npy: is missing",)),
+    (lambda card: card.update(rows="8"), ("'rows' is '8' where int is expected",)),
+    (lambda card: card.update(rows=9), ("'rows' is 9 where the arrays have 8",)),
+    (lambda card: card.update(episodes=True), ("'episodes' is True where int is expected",)),
+    (lambda card: card.update(format=2), ("'format' is 2 where this program reads 1",)),
+    (lambda card: card.update(origin="bought"), ("'origin' is 'bought'",)),
+    (lambda card: card["return"].update(mean=55.0), ("'return.mean' is 55.0 where the arrays have 30.36",)),
+    (lambda card: card["return"].pop("mean"), ("'return.mean' is None",)),
+    (lambda card: card.update(action_range=[0]), ("'action_range' is [0]",)),
+  ],
+)
+def test_wrong_cards(folder, change, words):
+  change_card(folder, change)
+  refused(lambda: storage.load(folder), *words)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "\ud800".encode("utf-16", "surrogatepass"), "[" * 100_000])
+def test_cards_that_are_no_card(folder, text):
+  (folder / "card.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+  refused(lambda: storage.load(folder), "card.json")
+
+
+def test_a_stray_state_is_no_silent_part(folder):
+  np.save(folder / "state.npy", np.zeros((8, 2), np.float32))
+  refused(lambda: storage.load(folder), "state.npy: is not named")
+
+
+def test_all_faults_are_told(folder):
+  plant(folder, "obs", np.load(folder / "obs.npy") * np.float32(np.nan))
+  plant(folder, "action", np.load(folder / "action.npy") + 2)
+  (folder / "reward.npy").unlink()
+  change_card(folder, lambda card: card.pop("seed"))
+  episodes, card, faults = storage.examine(folder)
+  assert episodes is None and card["task"] == "made"
+  assert [any(word in fault for fault in faults) for word in ("nan", "[-1, 1]", "reward.npy", "'seed'")] == [True] * 4
+  assert len(faults) == 4  # the missing file is told once
+
+
+def test_a_sound_set_has_no_faults(folder):
+  episodes, card, faults = storage.examine(folder)
+  assert episodes.num_rows == card["rows"] == 8 and faults == []
+  assert storage.examine(folder / "nowhere")[:2] == (None, None)
+
+
+def test_unverified_load_reads_no_values(folder):
+  plant(folder, "obs", np.load(folder / "obs.npy") * np.float32(np.nan))
+  assert np.isnan(storage.load(folder, verify=False)[0].obs).all()
+
+
+# ---- the environment it was made in ---------------------------------------------------------------------------------
+
+
+def test_a_data_set_of_another_task(tmp_path):
+  environment = PureEnvironment("made", "v3", 2, 3, 2, 6, 25, None, None, None)
+  facts = {"name": "made", "version": "v3", "observation_hash": observation_hash(environment)}
+  card = storage.save(tmp_path / "set", made.episodes(), **made.FACTS, environment=facts)
+  storage.require_match(card, environment)
+  storage.require_match(card, facts)
+  refused(lambda: storage.require_match(card, environment._replace(name="other")), "'made'", "'other'", "task")
+  refused(lambda: storage.require_match(card, environment._replace(version="v4")), "version 'v3'", "'v4'")
+  refused(lambda: storage.require_match(card, environment._replace(obs_size=4)), "obs_size 3", "4")
+  refused(lambda: storage.require_match(card, facts | {"observation_hash": "0"}), "observation hash", "'0'")
+
+
+def test_your_own_data_matches_by_task_and_sizes(tmp_path):
+  card = storage.save(tmp_path / "set", made.episodes(), **made.FACTS)
+  storage.require_match(card, {"name": "made", "version": "v1", "num_agents": 2})
+  refused(lambda: storage.require_match(card, {"name": "other"}), "'made'", "'other'")
+  refused(lambda: storage.require_match(card, {"name": "made", "num_agents": 3}), "num_agents 2", "3")
