@@ -1,0 +1,128 @@
+"""Makes a data set: plays the policies of one quality and writes every step.
+
+  python -m experiments.collect --task spread --quality medium-replay --data_dir data
+
+writes data/spread-medium-replay-v1 (see marl_offline/datasets/storage.py for the format). The policies ship with the
+package; --from_scratch trains them anew first. `--quality all` makes the four of them.
+"""
+
+import os
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from experiments import runs, settings
+from marl_offline.collection import library, policies, record
+from marl_offline.datasets import storage
+from marl_offline.environments.api import observation_hash
+from marl_offline.evaluation import scores
+
+TASK = flags.DEFINE_string("task", "spread", "task to play: " + ", ".join(settings.TASKS))
+QUALITY = flags.DEFINE_string("quality", "medium-replay", "one of " + ", ".join(settings.QUALITIES) + ", or all")
+DATA_DIR = flags.DEFINE_string("data_dir", "data", "folder of the data sets")
+SEED = flags.DEFINE_integer("seed", 0, "seed of the episodes, and of the training with --from_scratch", lower_bound=0)
+NUM_ROWS = flags.DEFINE_integer("rows", None, "rows, where not the standard number; it becomes part of the name")
+FROM_SCRATCH = flags.DEFINE_bool("from_scratch", False, "train the policies here instead of using the shipped ones")
+
+VERSION = "v1"
+ROWS = {quality: dict.fromkeys(settings.TASKS, 1_000_000) for quality in settings.QUALITIES}
+ROWS["medium-replay"] = {"spread": 97_500, "tag": 62_500, "world": 80_000}  # as many as OMAR's files hold
+LICENCE = "same as the project; made by this program, no third party's data in it"
+
+
+def uniform(episodes: int) -> tuple[list[record.Behavior], list[dict]]:
+  """Random data: every agent and component independently uniform in [-1, 1]."""
+  return [record.Behavior(None, 1.0, episodes)], [{"policy": "uniform in [-1, 1]", "episodes": episodes}]
+
+
+def snapshots(shelf: policies.Library, quality: str, episodes: int) -> tuple[list[record.Behavior], list[dict]]:
+  """Who acts in how many episodes, in the order of training, and the card's words on them."""
+  mixture = shelf.mixture(quality)
+  ends = [round(share * episodes) for share in np.cumsum([share for _, share, _ in mixture])]
+  acting, words = [], []
+  for (snapshot, _, noise), end, start in zip(mixture, ends, [0, *ends[:-1]], strict=True):
+    if end == start:
+      continue
+    actor = shelf.actor(snapshot)
+    acting.append(record.Behavior(actor, noise, end - start))
+    steps = shelf.facts["curve"]["env_steps"][shelf.facts["kept"][snapshot]]
+    policy = f"{shelf.facts['learner']} after {steps} steps, seed {shelf.facts['seed']}"
+    std = float(noise * np.exp(actor["log_std"]).mean())
+    words.append({"policy": policy, "noise_std": round(std, 3), "episodes": end - start})
+  return acting, words
+
+
+def open_library(task: str, data_dir: pathlib.Path, seed: int, from_scratch: bool) -> policies.Library:
+  """The shipped policies, or ones trained here, kept in <data_dir>/policies for the next quality."""
+  if not from_scratch:
+    return policies.load(task)
+  folder = data_dir / f"policies-seed{seed}"
+  if not (folder / f"{task}.json").exists():
+    policies.save(folder, task, library.train(settings.TASKS[task](), seed))
+  return policies.load(task, folder)
+
+
+def make(
+  task: str,
+  quality: str,
+  data_dir: str | os.PathLike,
+  *,
+  seed: int = 0,
+  rows: int | None = None,
+  from_scratch: bool = False,
+) -> pathlib.Path:
+  """Makes one data set and returns its folder.
+
+  Raises:
+    DataError: the folder exists already, or the disk refuses.
+    UserError: rows is not a positive multiple of the episode's length.
+  """
+  environment = settings.TASKS[task]()
+  wanted = ROWS[quality][task] if rows is None else rows
+  if wanted <= 0 or wanted % environment.horizon:
+    raise runs.UserError(
+      f"rows={wanted} must be a positive multiple of {environment.horizon}, the length of an episode"
+    )
+  version = VERSION + (f".seed{seed}" if seed else "") + (f".rows{rows}" if rows else "")
+  version += ".scratch" if from_scratch else ""
+  folder = storage.folder_of(data_dir, task, quality, version)
+  if folder.exists():
+    raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
+  shelf = None if quality == "random" else open_library(task, pathlib.Path(data_dir), seed, from_scratch)
+  num_episodes = wanted // environment.horizon
+  acting, words = snapshots(shelf, quality, num_episodes) if shelf else uniform(num_episodes)
+  episodes = record.record(environment, acting, seed, title=f"{task} {quality}")
+  mean = episodes.returns().mean()
+  storage.save(
+    folder,
+    episodes,
+    task=task,
+    quality=quality,
+    version=version,
+    environment={
+      "name": environment.name,
+      "version": environment.version,
+      "observation_hash": observation_hash(environment),
+    },
+    policies=words,
+    seed=seed,
+    source="collected by experiments.collect",
+    licence=LICENCE,
+    normalized_mean=float(scores.normalized(task, mean)),
+    extra={"learning_curve": shelf.facts["curve"]} if shelf else None,
+  )
+  return folder
+
+
+def main() -> None:
+  """The binary: checks the names, makes the data sets, says where they are."""
+  task = runs.choose("task", TASK.value, settings.TASKS)
+  quality = runs.choose("quality", QUALITY.value, [*settings.QUALITIES, "all"])
+  for each in settings.QUALITIES if quality == "all" else [quality]:
+    folder = make(task, each, DATA_DIR.value, seed=SEED.value, rows=NUM_ROWS.value, from_scratch=FROM_SCRATCH.value)
+    print(f"{folder}  (python -m experiments.inspect_data --folder {folder} shows it)")
+
+
+if __name__ == "__main__":
+  runs.start(main)

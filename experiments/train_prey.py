@@ -1,0 +1,105 @@
+"""Trains the prey that `tag` and `world` ship, and shows when neither side improves any more.
+
+  python -m experiments.train_prey --task tag --out prey
+
+First predators and prey learn together (MAPPO, self-play). Then in generations: fresh predators train against the frozen,
+noiseless prey and join a pool; the prey goes on against the whole pool. What fresh predators get out of the prey is the
+prey's worst case: it falls from generation to generation until it stays. The table goes into `<task>_prey1.json` beside
+the weights of the prey with the best worst case.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments import runs
+from marl_offline.collection import mappo, online
+from marl_offline.environments import particle_tasks
+
+TASK = flags.DEFINE_string("task", "tag", "which chase: tag or world")
+OUT = flags.DEFINE_string("out", "prey", "folder for the weights and the table")
+ITERATIONS = flags.DEFINE_integer("iterations", 200, "iterations of self-play (12,800 steps each)")
+GENERATIONS = flags.DEFINE_integer("generations", 4, "generations after self-play")
+FRESH = flags.DEFINE_integer("fresh_iterations", 140, "iterations of fresh predators in a generation")
+PREY = flags.DEFINE_integer("prey_iterations", 120, "iterations of the prey in a generation")
+SEED = flags.DEFINE_integer("seed", 0, "seed of everything")
+
+
+def frozen_params(actor) -> dict[str, np.ndarray]:
+  """The prey's mean action as `particle_tasks.prey_network` wants it; its identity is one more bias."""
+  (first, second, last), identity = actor["layers"], actor["identity"][0]
+  size = first["w"].shape[0]
+  params = {"mean": np.zeros(size), "scale": np.ones(size), "w1": first["w"], "b1": first["b"] + identity}
+  params |= {"w2": second["w"], "b2": second["b"], "w3": last["w"], "b3": last["b"]}
+  return {name: np.asarray(array, np.float32) for name, array in params.items()}
+
+
+def greedy(actor):
+  """The same policy without noise, as the frozen prey acts."""
+  return {**actor, "log_std": np.full_like(actor["log_std"], -20.0)}
+
+
+def value(game, predators, prey, seed) -> list[float]:
+  """Mean return of predators (with their noise) and noiseless prey over 1,000 episodes."""
+  returns = online.episode_returns(game, (predators, greedy(prey)), jax.random.key(seed), 1000)
+  return [round(float(np.mean(side)), 2) for side in returns]
+
+
+def generations(game, config, seed):
+  """Yields (row of the table, prey) for the prey of self-play and of every generation after it."""
+  calm = dataclasses.replace(config, final_log_std=-2.0)  # the prey plays without noise once it is frozen
+  predators, prey = online.train(game, config, ITERATIONS.value, seed, "self-play").actors[-1]
+  pool = [predators]
+  for generation in range(GENERATIONS.value + 1):
+    title = f"generation {generation}: fresh predators"
+    fresh = online.respond(game, config, FRESH.value, seed + 10 + generation, 0, [greedy(prey)], title=title)
+    (best,) = fresh.actors[-1]
+    row = {
+      "generation": generation,
+      "fresh_predators_and_prey": value(game, best, prey, 1),
+      "sparring_predators_and_prey": [value(game, each, prey, 2) for each in pool],
+      "fresh_predators_curve": np.round(fresh.returns[::10, 0], 1).tolist(),
+    }
+    yield row, prey
+    pool.append(best)
+    if generation < GENERATIONS.value:
+      sharers = pool if len(pool) <= 4 else [pool[0], *pool[-3:]]
+      sharers = [*sharers, sharers[-1]] if len(sharers) == 3 else sharers  # equal parts of a power of two
+      title = f"generation {generation}: prey against {len(sharers)}"
+      (prey,) = online.respond(game, calm, PREY.value, seed + 20 + generation, 1, sharers, prey, title).actors[-1]
+
+
+def main() -> None:
+  """The binary: self-play, generations, the table, the weights."""
+  scenarios = {"tag": particle_tasks.tag_scenario, "world": particle_tasks.world_scenario}
+  game = online.as_chase(scenarios[runs.choose("task", TASK.value, scenarios)]())
+  config = mappo.Config()
+  rows, preys = [], []
+  for row, prey in generations(game, config, SEED.value):
+    print(json.dumps(row), flush=True)
+    rows.append(row)
+    preys.append(prey)
+  best = int(np.argmin([row["fresh_predators_and_prey"][0] for row in rows]))
+  facts = {
+    "task": TASK.value,
+    "version": particle_tasks.PREY_VERSION,
+    "learner": "MAPPO: self-play, then generations against a pool of predators",
+    "seed": SEED.value,
+    "iterations": {"self-play": ITERATIONS.value, "fresh predators": FRESH.value, "prey": PREY.value},
+    "steps_per_iteration": config.copies * game.horizon,
+    "chosen_generation": best,
+    "generations": rows,
+  }
+  folder = pathlib.Path(OUT.value)
+  folder.mkdir(parents=True, exist_ok=True)
+  stem = folder / f"{TASK.value}_{particle_tasks.PREY_VERSION}"
+  np.savez(stem.with_suffix(".npz"), **frozen_params(preys[best]))
+  stem.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+  runs.start(main)

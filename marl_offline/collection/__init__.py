@@ -1,0 +1,1 @@
+"""Making data: online learners, and the data sets recorded from their policies."""

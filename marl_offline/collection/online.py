@@ -1,0 +1,168 @@
+"""Online training of the policies that make our data: a task as a game of one or two teams, and the loop over it."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from tqdm import tqdm
+
+from marl_offline.collection import mappo
+from marl_offline.collection.mappo import Game
+from marl_offline.environments import particle_world
+from marl_offline.environments.api import PureEnvironment
+from marl_offline.environments.particle_tasks import HORIZON, Scenario
+
+CHUNK = 2  # iterations compiled into one scan; a snapshot is taken after each
+
+
+class History(NamedTuple):
+  """What training leaves behind, one row a chunk of iterations. Z snapshots, the first before any learning."""
+
+  env_steps: np.ndarray  # [Z] steps of the task seen so far
+  returns: np.ndarray  # [Z, teams] mean over agents of the episode return, noise included, while training
+  actors: list[tuple[Any, ...]]  # [Z] of (actor of each team)
+
+
+def as_game(environment: PureEnvironment) -> Game:
+  """The learned agents are the only team; a frozen prey is part of the task."""
+
+  def step(state, actions, key):
+    state, reward, _, _ = environment.step(state, actions[0], key)
+    return state, (reward,)
+
+  sizes = ((environment.num_agents, environment.obs_size),)
+  return Game(environment.reset, lambda state: (environment.observe(state),), step, environment.horizon, sizes)
+
+
+def as_chase(scenario: Scenario) -> Game:
+  """Predators against prey, both learning."""
+
+  def observe(state):
+    return scenario.observe(state), scenario.observe_prey(state)[None]
+
+  def step(state, actions, key):
+    del key
+    state = particle_world.advance(scenario.bodies, state, jnp.concatenate(actions))
+    rewards = scenario.rewards(state)
+    return state, (rewards[: scenario.num_learned], rewards[scenario.num_learned :])
+
+  shapes = jax.eval_shape(lambda key: observe(scenario.reset(key)), jax.random.key(0))
+  return Game(scenario.reset, observe, step, HORIZON, tuple(shape.shape for shape in shapes))
+
+
+def make_optimizer(config: mappo.Config, iterations: int) -> optax.GradientTransformation:
+  """Adam with a linearly falling rate, gradients clipped at norm 0.5."""
+  steps = iterations * config.epochs * config.minibatches
+  rate = optax.linear_schedule(config.learning_rate, config.final_learning_rate, steps)
+  return optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate))
+
+
+def _log_std_bound(config: mappo.Config, progress: jax.Array) -> jax.Array:
+  return config.initial_log_std + progress * (config.final_log_std - config.initial_log_std)
+
+
+def _mean_return(played: mappo.Played) -> jax.Array:
+  return jnp.mean(jnp.sum(played.reward, axis=0))
+
+
+@functools.partial(jax.jit, static_argnames=("game", "config", "iterations", "optimizer"), donate_argnames="teams")
+def together_chunk(game, config, iterations, optimizer, teams, run_key, first):
+  """CHUNK iterations in which every team learns from the same episodes. Returns teams, mean returns."""
+
+  def one_iteration(teams, iteration):
+    key_play, *key_teams = jax.random.split(jax.random.fold_in(run_key, iteration), len(teams) + 1)
+    played = mappo.play(game, tuple(team.actor for team in teams), key_play, config.copies)
+    bound = _log_std_bound(config, iteration / iterations)
+    teams = tuple(
+      mappo.learn(team, episodes, key, config, optimizer, bound)
+      for team, episodes, key in zip(teams, played, key_teams, strict=True)
+    )
+    return teams, jnp.stack([_mean_return(episodes) for episodes in played])
+
+  teams, returns = jax.lax.scan(one_iteration, teams, first + jnp.arange(CHUNK))
+  return teams, jnp.mean(returns, axis=0)
+
+
+@functools.partial(
+  jax.jit, static_argnames=("game", "config", "iterations", "optimizer", "side"), donate_argnames="teams"
+)
+def against_chunk(game, config, iterations, optimizer, teams, run_key, first, side, opponents):
+  """CHUNK iterations of one team (0 or 1) against each of the frozen opponents [P, ...] in equal parts."""
+  num_opponents = jax.tree.leaves(opponents)[0].shape[0]
+
+  def one_iteration(teams, iteration):
+    (team,) = teams
+    key_play, key_learn = jax.random.split(jax.random.fold_in(run_key, iteration))
+
+    def against(opponent, key):
+      actors = (team.actor, opponent) if side == 0 else (opponent, team.actor)
+      return mappo.play(game, actors, key, config.copies // num_opponents)[side]
+
+    played = jax.vmap(against)(opponents, jax.random.split(key_play, num_opponents))  # [P, T, C / P, N, ...]
+    played = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1).reshape(x.shape[1], -1, *x.shape[3:]), played)
+    bound = _log_std_bound(config, iteration / iterations)
+    team = mappo.learn(team, played, key_learn, config, optimizer, bound)
+    return (team,), _mean_return(played)[None]
+
+  teams, returns = jax.lax.scan(one_iteration, teams, first + jnp.arange(CHUNK))
+  return teams, jnp.mean(returns, axis=0)
+
+
+def train(game: Game, config: mappo.Config, iterations: int, seed: int, title: str = "training") -> History:
+  """All teams of the game learn together, from fresh parameters, with a bar.
+
+  Raises:
+    ValueError: iterations is not a positive multiple of CHUNK.
+  """
+  optimizer = make_optimizer(config, iterations)
+  run_key, *init_keys = jax.random.split(jax.random.key(seed), len(game.sizes) + 1)
+  teams = tuple(mappo.init_team(key, size, config, optimizer) for key, size in zip(init_keys, game.sizes, strict=True))
+  chunk = functools.partial(together_chunk, game, config, iterations, optimizer)
+  return _loop(chunk, teams, run_key, iterations, config.copies * game.horizon, title)
+
+
+def respond(
+  game: Game, config: mappo.Config, iterations: int, seed: int, side: int, opponents: list[Any], actor=None, title=""
+) -> History:
+  """One team learns against frozen opponents; it starts from `actor`, or fresh where that is None.
+
+  Raises:
+    ValueError: iterations is not a positive multiple of CHUNK, or the copies cannot be shared out equally.
+  """
+  if config.copies % len(opponents):
+    raise ValueError(f"copies={config.copies} cannot be shared out among {len(opponents)} opponents")
+  optimizer = make_optimizer(config, iterations)
+  run_key, init_key = jax.random.split(jax.random.key(seed))
+  team = mappo.init_team(init_key, game.sizes[side], config, optimizer)
+  team = team if actor is None else team.replace(actor=jax.tree.map(jnp.asarray, actor))
+  stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *opponents)
+  chunk = functools.partial(against_chunk, game, config, iterations, optimizer, side=side, opponents=stacked)
+  return _loop(chunk, (team,), run_key, iterations, config.copies * game.horizon, title)
+
+
+def _loop(chunk, teams, run_key, iterations, steps_per_iteration, title) -> History:
+  if iterations <= 0 or iterations % CHUNK:
+    raise ValueError(f"iterations={iterations} must be a positive multiple of {CHUNK}")
+
+  def actors():
+    return tuple(jax.tree.map(np.array, team.actor) for team in teams)
+
+  kept, returns = [actors()], []
+  with tqdm(total=iterations, desc=title, unit="iteration", smoothing=0.1) as bar:
+    for first in range(0, iterations, CHUNK):
+      teams, mean = chunk(teams=teams, run_key=run_key, first=first)
+      returns.append(np.asarray(mean))
+      kept.append(actors())
+      bar.set_postfix_str("return " + ", ".join(f"{value:.1f}" for value in returns[-1]), refresh=False)
+      bar.update(CHUNK)
+  steps = np.arange(len(kept)) * CHUNK * steps_per_iteration
+  return History(steps, np.stack([returns[0], *returns]), kept)
+
+
+@functools.partial(jax.jit, static_argnames=("game", "episodes"))
+def episode_returns(game: Game, actors: tuple[Any, ...], key: jax.Array, episodes: int) -> tuple[jax.Array, ...]:
+  """Mean over agents of each episode's reward sum, acting with noise. One [episodes] a team."""
+  return tuple(jnp.mean(jnp.sum(played.reward, axis=0), axis=-1) for played in mappo.play(game, actors, key, episodes))

@@ -1,0 +1,131 @@
+"""The policies that our data sets are recorded from: snapshots of one online run, chosen by what they score.
+
+A library is two files: `<task>.npz` holds the snapshots' weights (half precision: a policy *is* its rounded weights) and
+`<task>.json` says where they come from, the learning curve, and which snapshots make which quality.
+"""
+
+import dataclasses
+import json
+import pathlib
+from importlib import resources
+from typing import Any
+
+import jax
+import numpy as np
+
+REPLAY_SNAPSHOTS = 16
+# Mean normalised return that each quality aims at: the published data sets' own (OMAR's files, as tallied by OG-MARL).
+# The scale of tag and world is the last snapshot's own return, so there the expert is that one.
+TARGETS = {
+  "spread": {"medium-replay": 12.3, "medium": 31.8, "expert": 104.0},
+  "tag": {"medium-replay": 7.0, "medium": 63.5},
+  "world": {"medium-replay": 9.3, "medium": 80.0},
+}
+LAST_NOISE = 0.5  # the last snapshot records with half of the noise that its reference was measured with
+
+
+@dataclasses.dataclass(frozen=True)
+class Library:
+  """Snapshots [Z, ...] and the facts about them."""
+
+  actors: Any  # pytree of [Z, ...] float32 arrays
+  facts: dict[str, Any]
+
+  def actor(self, snapshot: int) -> Any:
+    """One snapshot's weights."""
+    return jax.tree.map(lambda x: x[snapshot], self.actors)
+
+  def mixture(self, quality: str) -> list[tuple[int, float, float]]:
+    """(snapshot, share of the episodes, factor on its noise) for each policy that acts at this quality."""
+    role = self.facts["qualities"][quality]
+    return list(zip(role["snapshots"], role["shares"], role["noise"], strict=True))
+
+
+def _stack(actors):
+  return jax.tree.map(lambda *leaves: np.stack(leaves).astype(np.float16).astype(np.float32), *actors)
+
+
+def tilted_shares(returns: np.ndarray, target: float) -> np.ndarray:
+  """Shares ~ exp(-c * return) whose mean return is `target`; c = 0 where the plain mean is not above it. [Z] -> [Z].
+
+  A replay buffer holds what the learner saw; our learner climbs sooner than the papers' did, so its early play is given
+  more room, just enough to meet the published mean.
+  """
+  spread = np.ptp(returns) or 1.0
+
+  def shares(tilt):
+    weight = np.exp(-tilt * (returns - returns.min()) / spread)
+    return weight / weight.sum()
+
+  low, high = 0.0, 50.0
+  if shares(low) @ returns <= target:
+    return shares(low)
+  for _ in range(60):
+    middle = (low + high) / 2
+    low, high = (middle, high) if shares(middle) @ returns > target else (low, middle)
+  return shares(high)
+
+
+def first_at(task: str, normalized: np.ndarray, level: float) -> int:
+  """The first snapshot at a level. [Z] -> its index.
+
+  Raises:
+    ValueError: none is.
+  """
+  if normalized.max() < level:
+    raise ValueError(f"{task}: training ended at {normalized.max():.1f}, below the level {level} that a data set needs")
+  return int(np.argmax(normalized >= level))
+
+
+def choose(task: str, normalized: np.ndarray) -> dict[str, Any]:
+  """Which of all snapshots make which quality, by their normalised returns [Z].
+
+  Raises:
+    ValueError: the run never reached a level that is wanted.
+  """
+  targets = TARGETS[task]
+  medium = first_at(task, normalized, targets["medium"])
+  expert, noise = len(normalized) - 1, LAST_NOISE
+  if "expert" in targets:
+    expert, noise = first_at(task, normalized, targets["expert"]), 1.0
+  replay = np.unique(np.linspace(0, medium, min(REPLAY_SNAPSHOTS, medium + 1)).round().astype(int))
+  shares = tilted_shares(normalized[replay], targets["medium-replay"])
+  return {
+    "medium-replay": {"snapshots": replay.tolist(), "shares": shares.tolist(), "noise": [1.0] * len(replay)},
+    "medium": {"snapshots": [medium], "shares": [1.0], "noise": [1.0]},
+    "expert": {"snapshots": [expert], "shares": [1.0], "noise": [noise]},
+  }
+
+
+def build(actors: list[Any], roles: dict[str, Any], facts: dict[str, Any]) -> Library:
+  """Keeps only the snapshots that some quality uses, renumbered."""
+  used = sorted({snapshot for role in roles.values() for snapshot in role["snapshots"]})
+  place = {snapshot: index for index, snapshot in enumerate(used)}
+  roles = {name: {**role, "snapshots": [place[z] for z in role["snapshots"]]} for name, role in roles.items()}
+  return Library(_stack([actors[z] for z in used]), {**facts, "kept": used, "qualities": roles})
+
+
+def save(folder: pathlib.Path, task: str, library: Library) -> None:
+  """Writes `<task>.npz` and `<task>.json` into folder."""
+  folder.mkdir(parents=True, exist_ok=True)
+  leaves = {_name(path): leaf.astype(np.float16) for path, leaf in jax.tree_util.tree_leaves_with_path(library.actors)}
+  np.savez_compressed(folder / f"{task}.npz", **leaves)
+  (folder / f"{task}.json").write_text(json.dumps(library.facts, indent=1) + "\n")
+
+
+def _name(path) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def load(task: str, folder: pathlib.Path | None = None) -> Library:
+  """The shipped library of a task, or the one in `folder`.
+
+  Raises:
+    FileNotFoundError: there is none.
+  """
+  place = folder or resources.files("marl_offline.collection") / "policies"
+  with (place / f"{task}.npz").open("rb") as file, np.load(file) as arrays:
+    leaves = {name: array.astype(np.float32) for name, array in arrays.items()}
+  layers = [{part: leaves[f"layers.{index}.{part}"] for part in ("w", "b")} for index in range(3)]
+  actors = {"layers": layers, "identity": leaves["identity"], "log_std": leaves["log_std"]}
+  return Library(actors, json.loads((place / f"{task}.json").read_text()))

@@ -1,0 +1,80 @@
+"""From policies to a data set: whole episodes, every step with what the behavior policy did, the last one included."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from marl_offline.collection import mappo
+from marl_offline.datasets import storage
+from marl_offline.environments.api import PureEnvironment
+
+COPIES = 500  # episodes played at once
+
+
+class Behavior(NamedTuple):
+  """Who acts in how many episodes. `actor` None acts uniformly in [-1, 1]."""
+
+  actor: Any
+  noise: float  # factor on the actor's own standard deviation
+  episodes: int
+
+
+@functools.partial(jax.jit, static_argnames=("environment", "uniform"))
+def _play(environment: PureEnvironment, actor: Any, noise: jax.Array, key: jax.Array, uniform: bool) -> dict[str, Any]:
+  """COPIES episodes. Returns arrays [C, T, ...] and the final observations and actions [C, ...]."""
+
+  def act(obs, key):
+    shape = (COPIES, environment.num_agents, environment.action_size)
+    if uniform:
+      return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+    scale = noise * jnp.exp(actor["log_std"])
+    return jnp.clip(mappo.mean_action(actor, obs) + scale * jax.random.normal(key, shape), -1.0, 1.0)
+
+  def one_step(state, key):
+    key_act, key_task = jax.random.split(key)
+    obs = jax.vmap(environment.observe)(state)
+    action = act(obs, key_act)
+    keys = jax.random.split(key_task, COPIES)
+    state, reward, terminated, truncated = jax.vmap(environment.step)(state, action, keys)
+    step = {"obs": obs, "action": action, "reward": reward, "terminated": terminated, "truncated": truncated}
+    return state, step
+
+  key_reset, key_final, key_steps = jax.random.split(key, 3)
+  state = jax.vmap(environment.reset)(jax.random.split(key_reset, COPIES))
+  state, steps = jax.lax.scan(one_step, state, jax.random.split(key_steps, environment.horizon))
+  final_obs = jax.vmap(environment.observe)(state)
+  episodes = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), steps)
+  return {**episodes, "final_obs": final_obs, "final_action": act(final_obs, key_final)}
+
+
+def record(environment: PureEnvironment, behaviors: Sequence[Behavior], seed: int, title: str = "") -> storage.Episodes:
+  """Plays every behavior's episodes, one behavior after the other, with a bar.
+
+  Raises:
+    ValueError: a task whose episodes may end early, or no episodes.
+  """
+  total = sum(behavior.episodes for behavior in behaviors)
+  if total <= 0:
+    raise ValueError("record needs at least one episode")
+  parts, run_key, call = [], jax.random.key(seed), 0
+  with tqdm(total=total, desc=title, unit="episode") as bar:
+    for behavior in behaviors:
+      left = behavior.episodes
+      while left:
+        count, key = min(left, COPIES), jax.random.fold_in(run_key, call)
+        played = _play(environment, behavior.actor, jnp.float32(behavior.noise), key, behavior.actor is None)
+        parts.append({name: np.asarray(array)[:count] for name, array in played.items()})
+        left, call = left - count, call + 1
+        bar.update(count)
+  if any(part["terminated"].any() or part["truncated"][:, :-1].any() for part in parts):
+    raise ValueError(f"{environment.name} ends episodes early; record keeps whole episodes only")
+  joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+  flat = {
+    name: array if name.startswith("final") else array.reshape(-1, *array.shape[2:]) for name, array in joined.items()
+  }
+  return storage.from_arrays(**flat)

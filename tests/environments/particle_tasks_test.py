@@ -1,0 +1,137 @@
+"""Values worked by hand, or given by the original code for states that are easy to write down."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from marl_offline.environments import particle_tasks, particle_world
+from marl_offline.environments.api import observation_hash
+from marl_offline.environments.particle_world import WorldState
+
+SCENARIOS = [particle_tasks.spread_scenario, particle_tasks.tag_scenario, particle_tasks.world_scenario]
+TASKS = [particle_tasks.spread, particle_tasks.tag, particle_tasks.world]
+
+
+def at_rest(scenario, agents, landmark=lambda j: (0.15 + 0.3 * j, -0.1 - 0.1 * j)):
+  landmarks = [landmark(j) for j in range(len(scenario.bodies.landmark_radius))]
+  agents = jnp.array(agents)
+  return WorldState(agents, jnp.zeros_like(agents), jnp.array(landmarks), jnp.zeros((), jnp.int32))
+
+
+@pytest.mark.parametrize(
+  ("scenario", "agents", "velocity", "reward"),
+  [
+    (SCENARIOS[0], [(0, 0), (0.2, 0), (0, 0.25)], [(-1, -0.5), (1, 0), (0, 0.5)], [11.396003] * 3),
+    (
+      SCENARIOS[1],
+      [(0, 0), (0.1, 0), (0.5, 0.5), (0.05, 0.08)],
+      [(-0.983669, 0.179985), (-0.056042, 0.998428), (0, 0), (-0.214107, 0.905389)],
+      [9.912983] * 3 + [-9.912983],
+    ),
+    (
+      SCENARIOS[2],
+      [(0, 0), (0.1, 0), (0.5, 0.5), (0.05, 0.08)],
+      [(-0.977427, 0.211271), (-0.075335, 0.997158), (0, 0), (-0.189825, 0.776881)],
+      [4.914721] * 3 + [-4.887176],
+    ),
+  ],
+)
+def test_bodies_that_touch_part_as_in_the_original(scenario, agents, velocity, reward):
+  scenario = scenario()
+  state = at_rest(scenario, [tuple(map(float, agent)) for agent in agents])
+  after = particle_world.advance(scenario.bodies, state, jnp.zeros((len(agents), 2)))
+  np.testing.assert_allclose(after.agent_vel, velocity, atol=2e-5)
+  np.testing.assert_allclose(scenario.rewards(after), reward, rtol=1e-5)
+
+
+def test_full_throttle_speeds():
+  # spread: v = 0.75 v + 0.5, so 0.5, then towards 2. Predators: 0.9, then capped at 1. Prey: 1.6, capped at 1.3 at once.
+  def speeds(scenario, steps):
+    far = [(3.0 * i, 0.0) for i in range(len(scenario.bodies.radius))]
+    state = at_rest(scenario, far, landmark=lambda j: (-50.0 - j, 0.0))
+    for _ in range(steps):
+      state = particle_world.advance(scenario.bodies, state, jnp.tile(jnp.array([1.0, 0.0]), (len(far), 1)))
+    return np.asarray(state.agent_vel[:, 0])
+
+  spread, tag = particle_tasks.spread_scenario(), particle_tasks.tag_scenario()
+  np.testing.assert_allclose(speeds(spread, 1), [0.5] * 3, rtol=1e-6)
+  np.testing.assert_allclose(speeds(spread, 60), [2.0] * 3, rtol=1e-5)
+  np.testing.assert_allclose(speeds(tag, 1), [0.9] * 3 + [1.3], rtol=1e-6)
+  np.testing.assert_allclose(speeds(tag, 2), [1.0] * 3 + [1.3], rtol=1e-6)
+
+
+def test_spread_reward_by_hand():
+  # Landmark 0 is 0.05 away (1 / 0.05 = 20, capped at 10), landmark 1 is 0.5 away (2), landmark 2 is 0.25 away (4): 16.
+  # Agents 0 and 1 stand 0.1 apart and collide; agent 2 is alone: 11, 11, 16.
+  scenario = particle_tasks.spread_scenario()
+  landmarks = [(0.05, 0.0), (0.1, 0.5), (2.0, 0.25)]
+  state = at_rest(scenario, [(0.0, 0.0), (0.1, 0.0), (2.0, 0.0)], landmark=lambda j: landmarks[j])
+  np.testing.assert_allclose(scenario.rewards(state), [11.0, 11.0, 16.0], rtol=1e-5)
+
+
+def test_bodies_in_one_spot_stay_finite():
+  scenario = particle_tasks.tag_scenario()
+  state = at_rest(scenario, [(0.0, 0.0)] * 4, landmark=lambda j: (0.0, 0.0))
+  after = particle_world.advance(scenario.bodies, state, jnp.ones((4, 2)))
+  assert np.isfinite(after.agent_vel).all() and np.isfinite(scenario.rewards(after)).all()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_episodes_are_cut_after_25_steps_and_never_terminate(task):
+  environment = task()
+  sizes = {"spread": 18, "tag": 16, "world": 24}
+  assert environment.obs_size == sizes[environment.name]
+
+  def one_step(state, key):
+    action = jax.random.uniform(key, (environment.num_agents, 2), minval=-1, maxval=1)
+    state, reward, terminated, truncated = environment.step(state, action, key)
+    return state, (environment.observe(state), reward, terminated, truncated)
+
+  def episode(key):
+    return jax.lax.scan(one_step, environment.reset(key), jax.random.split(key, 26))[1]
+
+  obs, reward, terminated, truncated = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(0), 400))
+  assert obs.shape == (400, 26, 3, sizes[environment.name])
+  assert not terminated.any() and not truncated[:, :24].any() and truncated[:, 24].all()
+  assert np.isfinite(obs).all() and np.isfinite(reward).all()
+  if environment.name == "spread":  # uniform play in the original: 161.9 +- 3.7 over 300 episodes
+    assert 150 < jnp.mean(jnp.sum(reward[:, :25], axis=1)) < 172
+
+
+@pytest.mark.parametrize("num_agents", [2, 3, 5, 10])
+def test_spread_takes_other_numbers_of_agents(num_agents):
+  environment = particle_tasks.spread(num_agents)
+  state = environment.reset(jax.random.key(0))
+  obs = environment.observe(state)
+  assert obs.shape == (num_agents, environment.obs_size) == (num_agents, 4 + 2 * num_agents + 4 * (num_agents - 1))
+  assert (jnp.abs(state.agent_pos).max() > 1.0) == (num_agents > 3)  # the square doubles
+  if num_agents != 3:
+    assert observation_hash(environment) != observation_hash(particle_tasks.spread())
+
+
+def test_one_agent_is_no_spread():
+  with pytest.raises(ValueError, match=r"num_agents=1 must lie in 2\.\.10"):
+    particle_tasks.spread(1)
+
+
+@pytest.mark.parametrize("task", ["tag", "world"])
+def test_the_prey_acts_in_range_and_runs(task):
+  # One predator close on the left, the others far: the prey's first move goes away from it or along a wall, not into it.
+  scenario = getattr(particle_tasks, f"{task}_scenario")()
+  params = particle_tasks.frozen_prey(task)
+
+  def gap_after(prey_action, key):
+    state = scenario.reset(key)
+    prey = jnp.zeros((1, 2))
+    state = state.replace(agent_pos=jnp.concatenate([jnp.array([[-0.3, 0.0], [1.0, 1.0], [1.0, -1.0]]), prey]))
+    action = prey_action(params, scenario.observe_prey(state))
+    chase = jnp.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    after = particle_world.advance(scenario.bodies, state, jnp.concatenate([chase, action[None]]))
+    return action, jnp.linalg.norm(after.agent_pos[3] - after.agent_pos[0])
+
+  keys = jax.random.split(jax.random.key(1), 200)
+  action, moved = jax.vmap(lambda key: gap_after(particle_tasks.prey_network, key))(keys)
+  _, stayed = jax.vmap(lambda key: gap_after(lambda params, obs: jnp.zeros(2), key))(keys)
+  assert (jnp.abs(action) <= 1).all()
+  assert jnp.mean(moved) > jnp.mean(stayed)
