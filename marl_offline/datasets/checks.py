@@ -66,6 +66,19 @@ def chunks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 def faults(arrays: Mapping[str, np.ndarray], action_low: float = -1.0, action_high: float = 1.0) -> Iterator[Fault]:
   """All that is wrong with a data set, cheapest checks first. arrays by names of FIELDS, absent ones left out."""
+  yield from layout_faults(arrays)
+  sound = {name: array for name, array in arrays.items() if not any(True for _ in _layout(name, array))}
+  for name, array in sound.items():
+    if FIELDS[name].dtype is np.float32:
+      yield from _values(name, array, lambda x: ~np.isfinite(x), "every value must be finite")
+  bounds = f"actions must lie in [{action_low:g}, {action_high:g}]"
+  for name in ("action", "final_action"):
+    if name in sound:  # a NaN compares false here, it has had its own sentence
+      yield from _values(name, sound[name], lambda x: (x < action_low) | (x > action_high), bounds)
+
+
+def layout_faults(arrays: Mapping[str, np.ndarray]) -> Iterator[Fault]:
+  """What keeps the arrays from being one data set at all: fields, dtypes, sizes and ends. Reads no numbers."""
   yield from _missing(arrays)
   sound = {}
   for name, array in arrays.items():
@@ -75,13 +88,6 @@ def faults(arrays: Mapping[str, np.ndarray], action_low: float = -1.0, action_hi
       sound[name] = array
   yield from _sizes(sound)
   yield from _ends(sound)
-  for name, array in sound.items():
-    if FIELDS[name].dtype is np.float32:
-      yield from _values(name, array, lambda x: ~np.isfinite(x), "every value must be finite")
-  bounds = f"actions must lie in [{action_low:g}, {action_high:g}]"
-  for name in ("action", "final_action"):
-    if name in sound:  # a NaN compares false here, it has had its own sentence
-      yield from _values(name, sound[name], lambda x: (x < action_low) | (x > action_high), bounds)
 
 
 def _missing(arrays) -> Iterator[Fault]:

@@ -88,6 +88,7 @@ def from_arrays(
   """
   obs, action, reward = _numbers("obs", obs), _numbers("action", action), _numbers("reward", reward)
   terminated, truncated = _flags("terminated", terminated), _flags("truncated", truncated)
+  final_obs = _numbers("final_obs", final_obs)
   if reward.ndim == 1 and obs.ndim == 3:
     reward = np.repeat(reward[:, None], obs.shape[1], axis=1)
   if final_action is None:
@@ -96,14 +97,14 @@ def from_arrays(
       raise DataError(
         f"final_action: is missing and the episode that ends at row {cut[0]} was cut; {NEEDS_FINAL_ACTION}"
       )
-    final_action = np.zeros((len(final_obs), *action.shape[1:]))
+    final_action = np.zeros((*final_obs.shape[:1], *action.shape[1:]))
   episodes = Episodes(
     obs,
     action,
     reward,
     terminated,
     truncated,
-    _numbers("final_obs", final_obs),
+    final_obs,
     _numbers("final_action", final_action),
     None if state is None else _numbers("state", state),
     None if final_state is None else _numbers("final_state", final_state),
@@ -142,6 +143,8 @@ def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarra
   """The fields of one episode's rows."""
   here = f"episode {number}"
   needed, optional = ("obs", "action", "reward", "terminated"), ("truncated", "state")
+  if not isinstance(episode, Mapping):
+    raise DataError(f"{here}: is a {type(episode).__name__} where a mapping with {', '.join(needed)} is expected")
   if missing := [name for name in needed if name not in episode]:
     raise DataError(f"{here}: has no {missing[0]}; needed are {', '.join(needed)}")
   if unknown := sorted(set(episode) - {*needed, *optional}):

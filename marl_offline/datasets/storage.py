@@ -168,13 +168,13 @@ def load(folder: str | os.PathLike, *, mmap: bool = True, verify: bool = True) -
 
 
 def examine(folder: str | os.PathLike) -> tuple[Episodes | None, dict[str, Any] | None, list[str]]:
-  """A data set as far as it can be read, its card, and every fault of it: what inspect_data prints."""
+  """A data set, if its arrays fit together at all, its card, if it can be read, and every fault: for inspect_data."""
   card, arrays, faults = _open(folder, mmap=True)
   if card is None:
     return None, None, faults
   faults = faults + list(_content_faults(folder, card, arrays))
-  complete = all(name in arrays for name, field in checks.FIELDS.items() if field.required)
-  return (Episodes(**arrays) if complete else None), card, list(dict.fromkeys(faults))
+  fits = not any(True for _ in checks.layout_faults(arrays))
+  return (Episodes(**arrays) if fits else None), card, list(dict.fromkeys(faults))
 
 
 def _open(folder, mmap: bool) -> tuple[dict[str, Any] | None, dict[str, np.ndarray], list[str]]:

@@ -106,6 +106,7 @@ def test_episodes_that_are_none(changes, words):
 
 def test_no_episodes():
   refused(lambda: storage.from_episodes([]), "at least one")
+  refused(lambda: storage.from_episodes(episode(3)), "episode 0: is a str where a mapping")
 
 
 @pytest.mark.parametrize(
@@ -157,3 +158,21 @@ def test_action_bounds_are_those_asked_for():
   sound = made.episodes((3,))
   storage.check(sound, action_low=0.0)
   refused(lambda: storage.check(sound, action_low=0.0, action_high=1e-5), "[0, 1e-05]")
+
+
+STRANGE = [None, 3, "x", [], [[1], [2, 3]], {}, np.zeros(()), np.zeros((1, 1, 1, 1)), np.ones(5), 1j, object(), b"", -1]
+
+
+@pytest.mark.parametrize("name", ["obs", "action", "reward", "terminated", "truncated", "state"])
+@pytest.mark.parametrize("value", STRANGE)
+def test_strange_values_are_refused_in_a_sentence_or_taken(name, value):
+  own = episode(3) | {"terminated": True} | {name: value}
+  try:
+    assert storage.from_episodes([own]).num_rows == 3
+  except storage.DataError as error:
+    assert "episode 0" in str(error)
+  fields = made.episodes((2, 2)).arrays() | {name: value}
+  try:
+    storage.from_arrays(**fields)
+  except storage.DataError as error:
+    assert "\n" not in str(error)
