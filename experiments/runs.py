@@ -156,10 +156,8 @@ def summary(task: str, raw: np.ndarray) -> dict[str, Any]:
 def table(facts: dict[str, Any]) -> str:
   """A result (result.json's fields) as text: seeds, their mean, the data set's own level."""
   task, dataset_mean = facts["task"], facts["dataset_mean_return"]
-  lines = [
-    f"{facts['algorithm']} on {facts['dataset']} ({facts['origin']}), greedy policy after {facts['gradient_steps']} "
-  ]
-  lines[0] += f"gradient steps, {facts['episodes_per_evaluation']} episodes a seed"
+  effort = f"{facts['gradient_steps']} gradient steps, {facts['episodes_per_evaluation']} episodes a seed"
+  lines = [f"{facts['algorithm']} on {facts['dataset']} ({facts['origin']}), greedy policy after {effort}"]
   lines.append(f"{'':14}{'return':>10}{'normalised':>14}")
   for seed, raw, score in zip(facts["seeds"], facts["raw_return"], facts["normalized_score"], strict=True):
     lines.append(f"{f'seed {seed}':14}{raw:10.1f}{score:14.1f}")

@@ -1,7 +1,9 @@
-"""Trains an algorithm on a data set: python -m experiments.train --algorithm spacql --task spread --quality medium-replay
+"""Trains an algorithm on a data set.
 
-The data set is made first where there is none. Everything is checked before anything is written. Exit status: 0 done, or
-stopped by SIGTERM/SIGINT after saving (go on with --resume); 1 a metric became non-finite; 2 the input or the disk.
+  python -m experiments.train --algorithm spacql --task spread --quality medium-replay --protocol quick
+
+The data set is made first where there is none. Everything is checked before anything is written. Exit status: 0 done,
+or stopped by SIGTERM or SIGINT after saving (go on with --resume); 1 a metric became non-finite; 2 input or disk.
 """
 
 import dataclasses
@@ -127,8 +129,8 @@ def flags_of_run(folder: pathlib.Path) -> dict[str, Any]:
     now = getattr(FLAGS, name)
     if FLAGS[name].present and now != stored[name]:
       raise UserError(
-        f"--resume: {folder} was made with --{name}={stored[name]}, not {now}; leave the flag out to go on with that run, "
-        "or begin another with another --run_dir"
+        f"--resume: {folder} was made with --{name}={stored[name]}, not {now}; leave the flag out to go on with that "
+        "run, or begin another with another --run_dir"
       )
   return stored
 
@@ -137,11 +139,12 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
   """config.json of a run folder."""
   try:
     config = json.loads((folder / "config.json").read_text())
-    config["flags"], config["run"], config["dataset"]  # noqa: B018
+    if missing := {"flags", "run", "dataset"} - set(config):
+      raise ValueError(f"it lacks {', '.join(sorted(missing))}")
     return config
   except FileNotFoundError as error:
     raise UserError(f"--run_dir={folder} is not a run folder: it has no config.json") from error
-  except (ValueError, KeyError, TypeError) as error:
+  except (ValueError, TypeError) as error:
     raise UserError(f"{folder / 'config.json'} is damaged: {error}") from error
 
 
@@ -166,7 +169,7 @@ def find_or_make_data(request: Request) -> pathlib.Path:
     from experiments import collect  # the collectors are imported only when they are needed
 
     print(f"no {quality} data of {task} in {request.data_dir}; making it", flush=True)
-    folder = pathlib.Path(collect.make(task, quality, request.data_dir, progress=True))
+    folder = pathlib.Path(collect.make(task, quality, request.data_dir))
   return folder
 
 
@@ -203,9 +206,8 @@ def require_same_run(folder: pathlib.Path, config: dict[str, Any]) -> None:
       was, wants = stored["run"].get(name), now[part][name]
       raise UserError(f"--resume: {folder} was begun with {name} {was}, which is now {wants}; begin another run")
   if stored["dataset"]["sha256"] != now["dataset"]["sha256"]:
-    raise UserError(
-      f"--resume: {folder} was begun on {stored['dataset']['name']} with other content than {now['dataset']['folder']} has"
-    )
+    began, here = stored["dataset"]["name"], now["dataset"]["folder"]
+    raise UserError(f"--resume: {folder} was begun on a data set {began} with other content than {here} has")
 
 
 # ---- training ------------------------------------------------------------------------------------------------------

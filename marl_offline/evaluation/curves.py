@@ -1,4 +1,4 @@
-"""The learning-curve picture: every seed, their mean and the data set's own level. matplotlib is imported when asked."""
+"""The learning-curve picture: every seed, their mean, the data set's own level. matplotlib is imported when asked."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -15,7 +15,7 @@ EVALUATION_KEY = 20_251_107  # every evaluation of every seed begins from the sa
 
 
 def _play(environment: PureEnvironment, act: Callable, state: Any, key: jax.Array, memory: Any):
-  """One episode of `horizon` steps, played on past an end. Returns (world states [T+1, ...], reward [T, N], alive [T])."""
+  """One episode of `horizon` steps, played on past an end. -> world states [T+1, ...], reward [T, N], alive [T]."""
   key_reset, key_steps = jax.random.split(key)
   first = environment.reset(key_reset)
 

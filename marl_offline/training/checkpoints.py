@@ -164,9 +164,9 @@ def load_learner(folder: str | os.PathLike, seeds: Sequence[int] | None = None) 
   spec = Spec(**meta["spec"], normalizer=_normalizer(meta["normalizer"]))
   try:
     module = importlib.import_module(meta["module"])
-    known = {field.name: field.type for field in dataclasses.fields(module.Config)}
+    known = {field.name for field in dataclasses.fields(module.Config)}
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in meta["config"].items()}
-    if unknown := sorted(set(given) ^ set(known)):
+    if unknown := sorted(set(given) ^ known):
       raise ValueError(f"its config and this version's differ in {unknown}")
     learner = module.make(spec, module.Config(**given))
   except (ImportError, AttributeError, TypeError, ValueError) as error:
@@ -222,7 +222,11 @@ def _without_keys(tree: Any) -> Any:
 
 def _with_keys(like: Any, tree: Any) -> Any:
   def typed(like, leaf):
-    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(like)) if _is_key(like) else leaf
+    if not _is_key(like):
+      return leaf
+    impl = []  # a key's implementation is asked of a traced key, as a shape does not tell it
+    jax.eval_shape(lambda key: impl.append(jax.random.key_impl(key)), like)
+    return jax.random.wrap_key_data(leaf, impl=impl[0])
 
   return jax.tree.map(typed, like, tree)
 
@@ -236,10 +240,9 @@ def _leaves(tree: Any) -> dict[str, list]:
 def _require_same_leaves(path, meta, expected):
   saved = meta["leaves"]
   if differs := sorted(name for name in set(saved) | set(expected) if saved.get(name) != expected.get(name)):
-    name = differs[0]
-    raise CheckpointError(
-      f"{path} is of {meta['algorithm']} and does not fit: {name} is {saved.get(name)} there and {expected.get(name)} here"
-    )
+    name, algorithm = differs[0], meta.get("algorithm")
+    there, here = saved.get(name, "missing"), expected.get(name, "missing")
+    raise CheckpointError(f"{path} is of {algorithm} and does not fit: {name} is {there} there and {here} here")
 
 
 def _require_equal(item, read, written):

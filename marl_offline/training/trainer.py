@@ -182,7 +182,7 @@ class Hooks:
 
 
 def check_finite(broken: dict[str, np.ndarray], seeds: Sequence[int]) -> None:
-  """Raises NonFinite naming the earliest step, its term and its seed. broken: metric -> first bad step [seeds], or -1."""
+  """Raises NonFinite naming the earliest step, its term and its seed. broken: metric -> bad step or -1 [seeds]."""
   bad = [(int(s), name, seed) for name, steps in broken.items() for s, seed in zip(steps, seeds, strict=True) if s >= 0]
   if bad:
     step, name, seed = min(bad)
