@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from marl_offline.datasets import storage
 from tests.datasets import made
+from tests.datasets.made import refused
 
 
 def episode(steps=3, terminated=False, **changes):
@@ -20,16 +21,6 @@ def episode(steps=3, terminated=False, **changes):
     "terminated": terminated,
   }
   return {name: value for name, value in (fields | changes).items() if value is not None}
-
-
-def refused(make, *words):
-  """make() raises a DataError of one sentence that holds all words."""
-  with pytest.raises(storage.DataError) as caught:
-    make()
-  message = str(caught.value)
-  assert "\n" not in message and len(message) < 400
-  for word in words:
-    assert word in message, message
 
 
 def test_own_episodes_become_flat_arrays():

@@ -1,7 +1,9 @@
 """Small data sets whose every number says where it stands."""
 
 import numpy as np
+import pytest
 
+from marl_offline.datasets.checks import DataError
 from marl_offline.datasets.episodes import Episodes, from_arrays
 
 
@@ -36,3 +38,14 @@ def episodes(lengths=(3, 1, 4), terminated=None, num_agents=2, obs_size=3, actio
 
 
 FACTS = {"task": "made", "quality": "medium-replay", "version": "v1"}
+
+
+def refused(make, *words):
+  """make() raises a DataError of one sentence that holds all words. Returns it."""
+  with pytest.raises(DataError) as caught:
+    make()
+  message = str(caught.value)
+  assert "\n" not in message and len(message) < 600
+  for word in words:
+    assert str(word) in message, message
+  return message
