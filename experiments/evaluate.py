@@ -17,16 +17,14 @@ from marl_offline.evaluation import animation, curves, rollouts
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import checkpoints, logs
 
-FLAGS = flags.FLAGS
-
-
-def define_flags() -> None:
-  """Flags are defined only where this file is the program."""
-  flags.DEFINE_string("run_dir", None, "folder of the run")
-  flags.DEFINE_integer("episodes", 100, "played by every seed", lower_bound=1)
-  flags.DEFINE_string("render", None, "draws an episode: a .gif, or a .png with a row of frames")
-  flags.DEFINE_integer("seed", None, "whose policy --render shows (default the run's first)", lower_bound=0)
-  flags.DEFINE_integer("episode", 0, "which episode --render shows", lower_bound=0)
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("run_dir", None, "folder of the run", flag_values=FLAGS)
+flags.DEFINE_integer("episodes", 100, "played by every seed", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_string("render", None, "draws an episode: a .gif, or a .png with a row of frames", flag_values=FLAGS)
+flags.DEFINE_integer(
+  "seed", None, "whose policy --render shows (default the run's first)", lower_bound=0, flag_values=FLAGS
+)
+flags.DEFINE_integer("episode", 0, "which episode --render shows", lower_bound=0, flag_values=FLAGS)
 
 
 def main() -> None:
@@ -118,5 +116,4 @@ def render(environment, learner, state):
 
 
 if __name__ == "__main__":
-  define_flags()
-  runs.start(main)
+  runs.start(main, FLAGS)

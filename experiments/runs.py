@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags, logging
 
 from experiments import settings
 from marl_offline.datasets import normalization, storage, transitions
@@ -35,27 +35,28 @@ class UserError(ValueError):
   """What the user gave cannot be done; one sentence says why and what can."""
 
 
-def start(main: Callable[[], None]) -> NoReturn:
-  """Parses absl flags and runs `main`; every expected failure is one sentence on stderr and an exit status."""
+def start(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS) -> NoReturn:
+  """Parses the flags and runs `main`; every expected failure is one sentence on stderr and an exit status.
 
-  def parse(argv):
-    try:
-      rest = flags.FLAGS(argv)
-    except flags.Error as error:
-      _leave(f"{error}; --help lists the flags", 2)
-    if rest[1:]:
-      _leave(f"unexpected argument {rest[1]!r}; every input is a flag, and --help lists them", 2)
-    return rest
-
-  def guarded(_):
-    try:
-      main()
-    except NonFinite as error:
-      _leave(error, 1)
-    except (UserError, CheckpointError, storage.DataError, OSError) as error:
-      _leave(error, 2)
-
-  app.run(guarded, flags_parser=parse)
+  A binary that imports another one's functions keeps its flags in FlagValues of its own, so that names do not collide.
+  """
+  logging.set_verbosity(logging.WARNING)  # below that JAX tells which accelerators are not there
+  if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(sys.argv[1:]):
+    print(f"{sys.modules['__main__'].__doc__}\n{flag_values.main_module_help()}")
+    sys.exit(0)
+  try:
+    rest = flag_values(sys.argv)
+  except flags.Error as error:
+    _leave(f"{error}; --help lists the flags", 2)
+  if rest[1:]:
+    _leave(f"unexpected argument {rest[1]!r}; every input is a flag, and --help lists them", 2)
+  try:
+    main()
+  except NonFinite as error:
+    _leave(error, 1)
+  except (UserError, CheckpointError, storage.DataError, OSError) as error:
+    _leave(error, 2)
+  sys.exit(0)
 
 
 def _leave(error: object, status: int) -> NoReturn:

@@ -26,7 +26,31 @@ from marl_offline.evaluation import curves, rollouts, scores
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import checkpoints, logs, trainer
 
-FLAGS = flags.FLAGS
+FLAGS = flags.FlagValues()  # its own: the collector that makes missing data has some of the same names
+flags.DEFINE_string("algorithm", "spacql", f"one of {', '.join(settings.ALGORITHMS)}", flag_values=FLAGS)
+flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
+flags.DEFINE_string(
+  "quality", "medium-replay", f"of the data set: one of {', '.join(settings.QUALITIES)}", flag_values=FLAGS
+)
+flags.DEFINE_string(
+  "protocol", "quick", f"how long and with what settings: one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS
+)
+flags.DEFINE_integer("num_seeds", 1, "seeds trained at once in one program", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("first_seed", 0, "the seeds are first_seed, first_seed + 1, ...", lower_bound=0, flag_values=FLAGS)
+flags.DEFINE_multi_string("set", [], "a field of the algorithm's Config, as alpha=0.5; repeatable", flag_values=FLAGS)
+flags.DEFINE_integer("gradient_steps", None, "instead of the protocol's", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("evaluations", None, "instead of the protocol's", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("episodes", None, "an evaluation, instead of the protocol's", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_string(
+  "dataset", None, "folder of your own data set; by default the newest of ours in --data_dir", flag_values=FLAGS
+)
+flags.DEFINE_string("data_dir", "data", "where data sets lie and are made", flag_values=FLAGS)
+flags.DEFINE_string(
+  "run_dir", None, "where the run goes (default runs/<algorithm>-<task>-<quality>-<protocol>)", flag_values=FLAGS
+)
+flags.DEFINE_boolean(
+  "resume", False, "go on from the newest checkpoint of --run_dir; other flags may be left out", flag_values=FLAGS
+)
 # What a run is: a resumed run takes these from its config.json, and one that is given anew must agree.
 IDENTITY = (
   "algorithm",
@@ -41,24 +65,6 @@ IDENTITY = (
   "episodes",
   "dataset",
 )
-
-
-def define_flags() -> None:
-  """Flags are defined only where this file is the program: another binary may import it."""
-  flags.DEFINE_string("algorithm", "spacql", f"one of {', '.join(settings.ALGORITHMS)}")
-  flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}")
-  flags.DEFINE_string("quality", "medium-replay", f"of the data set: one of {', '.join(settings.QUALITIES)}")
-  flags.DEFINE_string("protocol", "quick", f"how long and with what settings: one of {', '.join(settings.PROTOCOLS)}")
-  flags.DEFINE_integer("num_seeds", 1, "seeds trained at once in one program", lower_bound=1)
-  flags.DEFINE_integer("first_seed", 0, "the seeds are first_seed, first_seed + 1, ...", lower_bound=0)
-  flags.DEFINE_multi_string("set", [], "a field of the algorithm's Config, as alpha=0.5; repeatable")
-  flags.DEFINE_integer("gradient_steps", None, "instead of the protocol's", lower_bound=1)
-  flags.DEFINE_integer("evaluations", None, "instead of the protocol's", lower_bound=1)
-  flags.DEFINE_integer("episodes", None, "an evaluation, instead of the protocol's", lower_bound=1)
-  flags.DEFINE_string("dataset", None, "folder of your own data set; by default the newest of ours in --data_dir")
-  flags.DEFINE_string("data_dir", "data", "where data sets lie and are made")
-  flags.DEFINE_string("run_dir", None, "where the run goes (default runs/<algorithm>-<task>-<quality>-<protocol>)")
-  flags.DEFINE_boolean("resume", False, "go on from the newest checkpoint of --run_dir; other flags may be left out")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,5 +323,4 @@ def finish(request: Request, data: runs.Data, position: trainer.Position, config
 
 
 if __name__ == "__main__":
-  define_flags()
-  runs.start(main)
+  runs.start(main, FLAGS)
