@@ -1,0 +1,1 @@
+"""One paper, one file: a Config with every default, and make(spec, config) -> Learner."""

@@ -1,0 +1,1 @@
+"""Flax modules with init and apply. They know shapes and no loss."""

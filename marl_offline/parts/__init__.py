@@ -1,0 +1,1 @@
+"""Moves over parameters that several papers share; algorithms call them, they call no algorithm."""

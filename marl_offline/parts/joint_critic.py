@@ -1,0 +1,169 @@
+"""N actors and E joint critics: the state that SPaCQL, ICQL-QS, CFCQL and MACQL train, and its moves.
+
+`config` is an algorithm's own; the fields read here are gamma, tau, learning_rate, max_grad_norm, hidden_size,
+ensemble_size, normalization, target_noise, actor_period and action_regularization.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from marl_offline import losses
+from marl_offline.networks import ensemble
+from marl_offline.networks.actors import TanhActor
+from marl_offline.networks.critics import CRITICS
+from marl_offline.parts import updates
+from marl_offline.parts.proposals import PROPOSALS
+from marl_offline.types import Spec, Transition
+
+CPU_ROWS_AT_ONCE = 64  # measured, see critics.JointCritic.counterfactual; an accelerator takes all rows at once
+
+
+@struct.dataclass
+class TrainState:
+  actors: Any  # leading axis N
+  critics: Any  # leading axis E
+  target_actors: Any
+  target_critics: Any
+  actor_opt: optax.OptState  # leading axis N: each actor's gradient is clipped by itself
+  critic_opt: optax.OptState
+
+
+class Net(NamedTuple):
+  """Functions of parameters that take raw observations and states."""
+
+  init: Callable  # key -> TrainState
+  actor: Callable  # actors [N, ...], obs [..., N, O] -> [..., N, A]
+  critic: Callable  # critics [E, ...], state [B, S], action [B, Q, N, A] -> [E, B, Q]; each query its own pass
+  proposed: Callable  # critics, state [B, S], proposals [B, M, N, A] -> [E, B, M]; one pass
+  counterfactual: Callable  # critics, state [B, S], action [B, N, A], proposals [B, M, N, A] -> [E, B, M, N]; one pass
+  actor_optimizer: optax.GradientTransformation
+  critic_optimizer: optax.GradientTransformation
+
+
+def build(spec: Spec, config) -> Net:
+  """Networks and optimizers for a task's sizes."""
+  on_cpu = jax.default_backend() == "cpu"
+  actor = TanhActor(spec.action_size, config.hidden_size)
+  sizes = (spec.state_size, spec.num_agents, spec.action_size, config.hidden_size)
+  critic = CRITICS[config.normalization](*sizes, rows_at_once=CPU_ROWS_AT_ONCE if on_cpu else None)
+  one_optimizer = updates.clipped_adam(config.learning_rate, config.max_grad_norm)
+  per_agent = optax.GradientTransformation(jax.vmap(one_optimizer.init), jax.vmap(one_optimizer.update))
+
+  def init(key):
+    key_actors, key_critics = jax.random.split(key)
+    obs, action = jnp.zeros(spec.obs_size), jnp.zeros((1, 1, spec.num_agents, spec.action_size))
+    actors = ensemble.init_members(lambda key: actor.init(key, obs), key_actors, spec.num_agents)
+    critics = ensemble.init_members(
+      lambda key: critic.init(key, jnp.zeros((1, spec.state_size)), action), key_critics, config.ensemble_size
+    )
+    # targets are copies: one buffer under two names cannot be donated
+    copies = jax.tree.map(jnp.copy, (actors, critics))
+    return TrainState(actors, critics, *copies, per_agent.init(actors), one_optimizer.init(critics))
+
+  def members(method, in_turn=False):
+    def apply(params, state, *actions):
+      return critic.apply(params, spec.normalizer.state(state), *actions, method=method)
+
+    return (ensemble.apply_members_in_turn if in_turn else ensemble.apply_members)(apply)
+
+  return Net(
+    init=init,
+    actor=lambda actors, obs: ensemble.apply_agents(actor.apply)(actors, spec.normalizer.obs(obs)),
+    critic=members("__call__"),
+    proposed=members("proposed", in_turn=on_cpu),
+    counterfactual=members("counterfactual", in_turn=on_cpu),
+    actor_optimizer=per_agent,
+    critic_optimizer=one_optimizer,
+  )
+
+
+def smoothed(action: jax.Array, key: jax.Array, noise: float) -> jax.Array:
+  """clip(action + N(0, noise^2), -1, 1): target policy smoothing without a clip of the noise, as released."""
+  return jnp.clip(action + noise * jax.random.normal(key, action.shape), -1.0, 1.0)
+
+
+def critic_step(net: Net, state: TrainState, critic_loss: Callable):
+  """One descent of critic_loss: critics -> loss, metrics. -> state, metrics."""
+  gradient, metrics = jax.grad(critic_loss, has_aux=True)(state.critics)
+  critics, critic_opt = updates.gradient_step(net.critic_optimizer, state.critics, state.critic_opt, gradient)
+  metrics = metrics | {"critic_grad_norm": updates.global_norm(gradient)}
+  return state.replace(critics=critics, critic_opt=critic_opt), metrics
+
+
+def actor_loss(net: Net, actors, critics, batch: Transition, action_regularization: float) -> jax.Array:
+  """Each agent's policy climbs the first member's Q, the others acting as in the data. -> []."""
+  action = net.actor(actors, batch.obs)  # [B, N, A]
+  first = jax.tree.map(lambda leaf: leaf[:1], critics)
+  q = net.counterfactual(first, batch.state, batch.action, action[:, None])[0, :, 0]  # [B, N]
+  return jnp.mean(losses.counterfactual_objective(q) + action_regularization * losses.action_penalty(action))
+
+
+def actor_step(net: Net, state: TrainState, batch: Transition, config):
+  """One descent of actor_loss for all agents. -> state, metrics."""
+  loss, gradient = jax.value_and_grad(actor_loss, argnums=1)(
+    net, state.actors, state.critics, batch, config.action_regularization
+  )
+  actors, actor_opt = updates.gradient_step(net.actor_optimizer, state.actors, state.actor_opt, gradient)
+  metrics = {"actor_loss": loss, "actor_grad_norm": updates.global_norm(gradient)}
+  return state.replace(actors=actors, actor_opt=actor_opt), metrics
+
+
+def target_step(state: TrainState, tau: float):
+  """Targets follow. -> state, no metrics."""
+  return state.replace(
+    target_actors=updates.polyak(state.target_actors, state.actors, tau),
+    target_critics=updates.polyak(state.target_critics, state.critics, tau),
+  ), {}
+
+
+def actor_and_targets(net: Net, state: TrainState, metrics: dict, batch: Transition, step: jax.Array, config):
+  """The released order: of every `actor_period` critic updates the first is followed by an actor step on the same
+  batch, the last by one step of all targets. -> state, metrics."""
+  period = config.actor_period
+  state, of_actor = updates.every(period, step, 0, lambda s: actor_step(net, s, batch, config), state)
+  state, _ = updates.every(period, step, period - 1, lambda s: target_step(s, config.tau), state)
+  return state, metrics | of_actor
+
+
+def greedy(net: Net):
+  """act of a Learner without memory: state, (), obs [N, O], key -> action [N, A], ()."""
+
+  def act(state, memory, obs, key):
+    del key
+    return net.actor(state.actors, obs), memory
+
+  return act
+
+
+def check(config, spec: Spec) -> None:
+  """Refuses what cannot train.
+
+  Raises:
+    ValueError: one sentence with the field, its value and what it may be.
+  """
+  for name in ("batch_size", "hidden_size", "ensemble_size", "actor_period", "num_proposals"):
+    if getattr(config, name) < 1:
+      raise ValueError(f"{name}={getattr(config, name)} must be at least 1")
+  if config.normalization == "batch" and config.batch_size < 2:
+    raise ValueError(f"batch_size={config.batch_size} must be at least 2 with normalization=batch")
+  for name in ("learning_rate", "max_grad_norm", "proposal_noise"):
+    if not 0 < getattr(config, name) < math.inf:
+      raise ValueError(f"{name}={getattr(config, name)} must be greater than 0 and finite")
+  for name in ("alpha", "action_regularization", "target_noise"):
+    if not 0 <= getattr(config, name) < math.inf:
+      raise ValueError(f"{name}={getattr(config, name)} must be at least 0 and finite")
+  if not 0 <= config.gamma < 1:
+    raise ValueError(f"gamma={config.gamma} must lie in [0, 1)")
+  if not 0 < config.tau <= 1:
+    raise ValueError(f"tau={config.tau} must lie in (0, 1]")
+  for name, known in (("normalization", CRITICS), ("proposals", PROPOSALS)):
+    if getattr(config, name) not in known:
+      raise ValueError(f"{name}={getattr(config, name)} must be one of {sorted(known)}")
+  if spec.num_agents < 1:
+    raise ValueError(f"num_agents={spec.num_agents} must be at least 1")

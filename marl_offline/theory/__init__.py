@@ -1,0 +1,1 @@
+"""Tabular truth against which the shipped targets and weights are checked."""

@@ -1,0 +1,78 @@
+"""Rule 15: one contract for every file in algorithms/, found by listing the folder."""
+
+import dataclasses
+import importlib
+import pathlib
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from tests import games
+
+FOLDER = pathlib.Path(__file__).parents[1] / "marl_offline" / "algorithms"
+ALGORITHMS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+
+
+def load(name):
+  return importlib.import_module(f"marl_offline.algorithms.{name}")
+
+
+def small(config):
+  """The default config with small sizes, where it has them."""
+  sizes = {"batch_size": 8, "hidden_size": 8, "ensemble_size": 3, "num_proposals": 2}
+  return dataclasses.replace(config, **{n: v for n, v in sizes.items() if hasattr(config, n)})
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_traces_once_keeps_types_stays_finite_and_repeats(name):
+  module, spec = load(name), games.tiny_spec()
+  learner, key = module.make(spec, small(module.Config())), jax.random.key(0)
+  batch = jax.jit(games.random_batch, static_argnums=(0, 2))(spec, key, 8)
+  start = jax.jit(learner.init)(key)
+  step_fn = jax.jit(chex.assert_max_traces(learner.update, n=1))
+  first, metrics = step_fn(start, batch, key, 0)
+  chex.assert_trees_all_equal(first, step_fn(start, batch, key, 0)[0])
+  chex.assert_trees_all_equal_shapes_and_dtypes(first, start)
+  fifth, later_metrics = step_fn(first, batch, key, 4)
+  chex.assert_tree_all_finite((fifth, metrics, later_metrics))
+  assert set(metrics) == set(later_metrics)
+  assert all(m.shape == () and m.dtype == np.float32 for m in metrics.values())
+  moved = [leaf_a is not leaf_b and not np.array_equal(leaf_a, leaf_b) for leaf_a, leaf_b in
+           zip(jax.tree.leaves(start), jax.tree.leaves(first), strict=True)]  # fmt: skip
+  assert any(moved)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_act_is_greedy_and_in_range(name):
+  module, spec = load(name), games.tiny_spec()
+  learner = module.make(spec, small(module.Config()))
+  state, obs = jax.jit(learner.init)(jax.random.key(1)), 5.0 * jax.random.normal(jax.random.key(2), (3, 4))
+  action, memory = learner.act(state, learner.memory, obs, jax.random.key(3))
+  other, _ = learner.act(state, memory, obs, jax.random.key(4))
+  assert action.shape == (3, 2)
+  np.testing.assert_array_equal(action, other)
+  assert np.all(np.abs(action) <= 1)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_config_is_frozen_and_every_field_has_a_default(name):
+  config = load(name).Config()
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    config.batch_size = 3
+  assert config.batch_size == 1024
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize(
+  "field, value",
+  [("batch_size", 0), ("learning_rate", 0.0), ("learning_rate", float("nan")), ("gamma", 1.0), ("tau", 0.0),
+   ("alpha", -1.0), ("ensemble_size", 0), ("normalization", "none"), ("proposals", "all"), ("actor_period", 0)],
+)  # fmt: skip
+def test_make_refuses_what_cannot_train(name, field, value):
+  module = load(name)
+  if not hasattr(module.Config(), field):
+    pytest.skip(f"{name} has no {field}")
+  with pytest.raises(ValueError, match=f"{field}={value} must"):
+    module.make(games.tiny_spec(), dataclasses.replace(module.Config(), **{field: value}))
