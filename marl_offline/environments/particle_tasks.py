@@ -6,6 +6,7 @@ position, then everything relative.
 """
 
 import functools
+import itertools
 from collections.abc import Callable
 from importlib import resources
 from typing import NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 
 from marl_offline.environments import particle_world
 from marl_offline.environments.api import PureEnvironment
-from marl_offline.environments.particle_world import Bodies, WorldState, distances
+from marl_offline.environments.particle_world import Bodies, WorldState, distance
 
 HORIZON = 25
 PREY_VERSION = "prey1"  # the frozen network in frozen_prey/; a new one gets a new name
@@ -40,9 +41,13 @@ def _filled(*pairs):
 def _seen_by(state: WorldState, body: int) -> list[jax.Array]:
   """Own velocity and position, landmarks and other bodies relative to it, in index order."""
   own = state.agent_pos[body]
-  others = [other for other in range(state.agent_pos.shape[0]) if other != body]
-  landmarks = jnp.ravel(state.landmark_pos - own)
-  return [state.agent_vel[body], own, landmarks, jnp.ravel(state.agent_pos[np.array(others)] - own)]
+  landmarks = [state.landmark_pos[j] - own for j in range(state.landmark_pos.shape[0])]
+  others = [state.agent_pos[j] - own for j in range(state.agent_pos.shape[0]) if j != body]
+  return [state.agent_vel[body], own, *landmarks, *others]
+
+
+def _smallest(numbers: list[jax.Array]) -> jax.Array:
+  return functools.reduce(jnp.minimum, numbers)
 
 
 # ---- spread: cover all landmarks, do not collide -------------------------------------------------------------------
@@ -70,10 +75,16 @@ def spread_scenario(num_agents: int = 3) -> Scenario:
     return jnp.stack([jnp.concatenate([*_seen_by(state, i), silence]) for i in range(num_agents)])
 
   def rewards(state):
-    nearest = jnp.min(distances(state.landmark_pos, state.agent_pos), axis=1)  # [L]
-    covered = jnp.sum(jnp.minimum(1.0 / jnp.maximum(nearest, 1e-9), 10.0))
-    touching = distances(state.agent_pos, state.agent_pos) < 2 * bodies.radius[0]
-    return covered - 5.0 * (jnp.sum(touching, axis=1) - 1)  # each body touches itself once
+    agents = [state.agent_pos[i] for i in range(num_agents)]
+    covered, collisions = 0.0, [0.0] * num_agents
+    for landmark in range(num_agents):
+      nearest = _smallest([distance(agent, state.landmark_pos[landmark]) for agent in agents])
+      covered += jnp.minimum(1.0 / jnp.maximum(nearest, 1e-9), 10.0)
+    for i, j in itertools.combinations(range(num_agents), 2):
+      touching = (distance(agents[i], agents[j]) < 0.3).astype(jnp.float32)
+      collisions[i] += touching
+      collisions[j] += touching
+    return covered - 5.0 * jnp.stack(collisions)
 
   reset = functools.partial(particle_world.scatter, bodies=bodies, agent_bound=bound, landmark_bound=bound)
   return Scenario(bodies, num_agents, reset, observe, None, rewards)
@@ -91,9 +102,9 @@ def _out_of_bounds(position: jax.Array) -> jax.Array:
 
 def _chase(state: WorldState, touch: float, bite: float) -> tuple[jax.Array, jax.Array]:
   """Predators' common reward and the prey's share of it, bounds apart."""
-  gap = distances(state.agent_pos[:3], state.agent_pos[3:])[:, 0]
-  caught = bite * jnp.sum(gap < touch)
-  return -0.1 * jnp.sum(gap) + caught, 0.1 * jnp.sum(gap) - caught
+  gaps = [distance(state.agent_pos[i], state.agent_pos[3]) for i in range(3)]
+  far, caught = sum(gaps), bite * sum((gap < touch).astype(jnp.float32) for gap in gaps)
+  return caught - 0.1 * far, 0.1 * far - caught
 
 
 def _with_prey(predator: jax.Array, prey: jax.Array) -> jax.Array:
@@ -132,8 +143,9 @@ def world_scenario() -> Scenario:
   )
 
   def in_forest(state, body):
-    distance = jnp.sqrt(jnp.sum(jnp.square(state.landmark_pos[3:] - state.agent_pos[body]), axis=-1))
-    return jnp.where(distance < bodies.radius[body] + 0.3, 1.0, -1.0)
+    reach = bodies.radius[body] + 0.3
+    forests = [distance(state.agent_pos[body], state.landmark_pos[j]) for j in (3, 4)]
+    return jnp.stack([jnp.where(forest < reach, 1.0, -1.0) for forest in forests])
 
   def observe(state):
     seen = [[*_seen_by(state, i), state.agent_vel[3], in_forest(state, i)] for i in range(3)]
@@ -144,8 +156,8 @@ def world_scenario() -> Scenario:
 
   def rewards(state):
     predator, prey = _chase(state, touch=0.12, bite=5.0)
-    food = distances(state.agent_pos[3:], state.landmark_pos[1:3])[0]
-    eaten = 2.0 * jnp.sum(food < 0.075) + 0.05 * jnp.min(food)
+    food = [distance(state.agent_pos[3], state.landmark_pos[j]) for j in (1, 2)]
+    eaten = 2.0 * sum((each < 0.075).astype(jnp.float32) for each in food) + 0.05 * _smallest(food)
     return _with_prey(predator, prey - 2.0 * _out_of_bounds(state.agent_pos[3]) + eaten)
 
   reset = functools.partial(particle_world.scatter, bodies=bodies, agent_bound=1.0, landmark_bound=0.9)
