@@ -78,7 +78,7 @@ def init_actor(key, num_agents, obs_size, hidden, action_size=2, log_std=-0.5):
   layers = [_dense(keys[0], obs_size, hidden, 1.4), _dense(keys[1], hidden, hidden, 1.4)]
   layers.append(_dense(keys[2], hidden, action_size, 0.01))
   identity = 0.1 * jax.random.normal(keys[3], (num_agents, hidden))
-  return {"layers": layers, "identity": identity, "log_std": jnp.full((num_agents, action_size), log_std)}
+  return {"layers": layers, "identity": identity, "log_std": jnp.full((num_agents, action_size), log_std, jnp.float32)}
 
 
 def mean_action(actor, obs):

@@ -53,10 +53,10 @@ def as_chase(scenario: Scenario) -> Game:
   return Game(scenario.reset, observe, step, HORIZON, tuple(shape.shape for shape in shapes))
 
 
-def make_optimizer(config: mappo.Config, iterations: int) -> optax.GradientTransformation:
-  """Adam with a linearly falling rate, gradients clipped at norm 0.5."""
+def make_optimizer(config: mappo.Config, iterations: int, speed: float = 1.0) -> optax.GradientTransformation:
+  """Adam with a linearly falling rate, gradients clipped at norm 0.5. `speed` is a factor on the rate."""
   steps = iterations * config.epochs * config.minibatches
-  rate = optax.linear_schedule(config.learning_rate, config.final_learning_rate, steps)
+  rate = optax.linear_schedule(speed * config.learning_rate, speed * config.final_learning_rate, steps)
   return optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate))
 
 
@@ -68,8 +68,8 @@ def _mean_return(played: mappo.Played) -> jax.Array:
   return jnp.mean(jnp.sum(played.reward, axis=0))
 
 
-@functools.partial(jax.jit, static_argnames=("game", "config", "iterations", "optimizer"), donate_argnames="teams")
-def together_chunk(game, config, iterations, optimizer, teams, run_key, first):
+@functools.partial(jax.jit, static_argnames=("game", "config", "iterations", "optimizers"), donate_argnames="teams")
+def together_chunk(game, config, iterations, optimizers, teams, run_key, first):
   """CHUNK iterations in which every team learns from the same episodes. Returns teams, mean returns."""
 
   def one_iteration(teams, iteration):
@@ -78,7 +78,7 @@ def together_chunk(game, config, iterations, optimizer, teams, run_key, first):
     bound = _log_std_bound(config, iteration / iterations)
     teams = tuple(
       mappo.learn(team, episodes, key, config, optimizer, bound)
-      for team, episodes, key in zip(teams, played, key_teams, strict=True)
+      for team, episodes, key, optimizer in zip(teams, played, key_teams, optimizers, strict=True)
     )
     return teams, jnp.stack([_mean_return(episodes) for episodes in played])
 
@@ -111,16 +111,23 @@ def against_chunk(game, config, iterations, optimizer, teams, run_key, first, si
   return teams, jnp.mean(returns, axis=0)
 
 
-def train(game: Game, config: mappo.Config, iterations: int, seed: int, title: str = "training") -> History:
-  """All teams of the game learn together, from fresh parameters, with a bar.
+def train(
+  game: Game, config: mappo.Config, iterations: int, seed: int, speeds: tuple[float, ...] = (1.0,), title: str = ""
+) -> History:
+  """All teams of the game learn together from fresh parameters, with a bar; `speeds` is a factor a team on its rate.
 
   Raises:
-    ValueError: iterations is not a positive multiple of CHUNK.
+    ValueError: iterations is not a positive multiple of CHUNK, or a speed is missing.
   """
-  optimizer = make_optimizer(config, iterations)
+  if len(speeds) != len(game.sizes):
+    raise ValueError(f"speeds={speeds} must name one factor for each of the {len(game.sizes)} teams")
+  optimizers = tuple(make_optimizer(config, iterations, speed) for speed in speeds)
   run_key, *init_keys = jax.random.split(jax.random.key(seed), len(game.sizes) + 1)
-  teams = tuple(mappo.init_team(key, size, config, optimizer) for key, size in zip(init_keys, game.sizes, strict=True))
-  chunk = functools.partial(together_chunk, game, config, iterations, optimizer)
+  teams = tuple(
+    mappo.init_team(key, size, config, optimizer)
+    for key, size, optimizer in zip(init_keys, game.sizes, optimizers, strict=True)
+  )
+  chunk = functools.partial(together_chunk, game, config, iterations, optimizers)
   return _loop(chunk, teams, run_key, iterations, config.copies * game.horizon, title)
 
 

@@ -1,0 +1,150 @@
+"""The online learner's formulas by hand, the library of policies, and what a recording promises."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings, strategies
+
+from marl_offline.collection import mappo, online, policies, record
+from marl_offline.environments import particle_tasks
+
+TINY = mappo.Config(copies=64, hidden=16, epochs=2, minibatches=2)
+
+
+def test_advantages_by_hand():
+  # gamma 0.5, trace 0.5. Last step: delta = 4 - 2 = 2. First: delta = 1 + 0.5 * 2 - 3 = -1, plus 0.25 * 2: -0.5.
+  reward, value = jnp.array([[[1.0]], [[4.0]]]), jnp.array([[[3.0]], [[2.0]]])
+  np.testing.assert_allclose(mappo.advantages(reward, value, 0.5, 0.5)[:, 0, 0], [-0.5, 2.0])
+
+
+def test_log_density_is_the_gaussian_s():
+  actor = {"log_std": jnp.log(jnp.array([[0.5, 2.0]]))}
+  mean, action = jnp.array([[0.1, -0.2]]), jnp.array([[0.4, 1.0]])
+  expected = scipy.stats.norm.logpdf([0.4, 1.0], [0.1, -0.2], [0.5, 2.0]).sum()
+  np.testing.assert_allclose(mappo.log_density(actor, mean, action), [expected], rtol=1e-6)
+
+
+def test_a_clipped_ratio_gives_the_actor_no_gradient():
+  # The new density is far above the old one and the advantage positive: the surrogate is clipped, its gradient zero.
+  actor = mappo.init_actor(jax.random.key(0), 1, 3, 4)
+  obs = jnp.ones((5, 1, 3))
+  action = mappo.mean_action(actor, obs) + 0.1
+
+  def surrogate(actor, shift, advantage):
+    critic = [{"w": jnp.zeros((4, 1)), "b": jnp.zeros(1)}]
+    log_prob = jax.lax.stop_gradient(mappo.log_density(actor, mappo.mean_action(actor, obs), action)) - shift
+    batch = (obs, jnp.zeros((5, 4)), action, log_prob, jnp.full((5, 1), advantage), jnp.zeros((5, 1)))
+    return mappo.ppo_loss((actor, critic), batch, dataclasses.replace(TINY, entropy=0.0))
+
+  def size(shift, advantage):
+    return sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(jax.grad(surrogate)(actor, shift, advantage)))
+
+  assert size(1.0, 1.0) == 0.0  # ratio e, pushed further up: clipped
+  assert size(1.0, -1.0) > 0.0  # the same ratio, to come down again: not clipped
+  assert size(0.0, 1.0) > 0.0
+
+
+def test_the_learner_learns():
+  config = dataclasses.replace(TINY, copies=128, hidden=32, epochs=4)
+  history = online.train(online.as_game(particle_tasks.spread()), config, 30, seed=0)
+  assert history.returns[-1, 0] > history.returns[1, 0] + 12
+  assert len(history.actors) == len(history.env_steps) == 30 // online.CHUNK + 1
+
+
+def test_respond_refuses_what_it_cannot_share_out():
+  game = online.as_chase(particle_tasks.tag_scenario())
+  with pytest.raises(ValueError, match="copies=64 cannot be shared out among 3 opponents"):
+    online.respond(game, TINY, 2, 0, 0, [None, None, None])
+  with pytest.raises(ValueError, match="iterations=3 must be a positive multiple"):
+    online.train(game, TINY, 3, 0)
+
+
+def test_predators_learn_against_a_pool_of_prey():
+  game = online.as_chase(particle_tasks.tag_scenario())
+  prey = [mappo.init_actor(jax.random.key(k), 1, 14, 16) for k in range(2)]
+  history = online.respond(game, TINY, 4, 0, 0, prey)
+  first, last = history.actors[0][0], history.actors[-1][0]
+  assert np.isfinite(history.returns).all()
+  assert any((a != b).any() for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(last), strict=True))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+  strategies.lists(strategies.floats(-5, 60), min_size=2, max_size=20),
+  strategies.floats(0.05, 0.95),
+)
+def test_tilted_shares_meet_a_target_below_the_mean(returns, where):
+  returns = np.array(returns)
+  target = returns.min() + where * (returns.mean() - returns.min())
+  shares = policies.tilted_shares(returns, target)
+  assert (shares >= 0).all() and np.isclose(shares.sum(), 1.0)
+  if np.ptp(returns) > 1.0 and where > 0.3:
+    assert abs(shares @ returns - target) < 0.05 * np.ptp(returns)
+
+
+def test_tilted_shares_leave_a_mean_below_the_target_alone():
+  np.testing.assert_allclose(policies.tilted_shares(np.array([0.0, 1.0, 2.0]), 5.0), [1 / 3] * 3)
+
+
+def test_choose_takes_the_first_snapshot_at_each_level():
+  roles = policies.choose("spread", np.linspace(-1.0, 115.0, 117))
+  assert roles["medium"]["snapshots"] == [33] and roles["expert"]["snapshots"] == [105]  # 32 >= 31.8, 104 >= 104
+  assert roles["medium-replay"]["snapshots"][0] == 0 and roles["medium-replay"]["snapshots"][-1] == 33
+  with pytest.raises(ValueError, match=r"spread: training ended at 20\.0, below the level 31\.8"):
+    policies.choose("spread", np.linspace(0.0, 20.0, 5))
+
+
+def test_a_library_comes_back_as_it_was_saved(tmp_path):
+  actors = [mappo.init_actor(jax.random.key(k), 3, 18, 16) for k in range(4)]
+  roles = {"medium": {"snapshots": [3], "shares": [1.0], "noise": [0.5]}}
+  library = policies.build([jax.tree.map(np.asarray, actor) for actor in actors], roles, {"learner": "none"})
+  policies.save(tmp_path, "spread", library)
+  loaded = policies.load("spread", tmp_path)
+  assert loaded.mixture("medium") == [(0, 1.0, 0.5)] and loaded.facts["kept"] == [3]
+  jax.tree.map(np.testing.assert_array_equal, loaded.actor(0), library.actor(0))
+  with pytest.raises(FileNotFoundError):
+    policies.load("tag", tmp_path)
+
+
+@pytest.mark.parametrize("task", ["spread", "tag", "world"])
+def test_the_shipped_libraries_fit_their_environments(task):
+  environment, library = getattr(particle_tasks, task)(), policies.load(task)
+  assert library.facts["environment"]["version"] == environment.version
+  assert set(library.facts["qualities"]) == {"medium-replay", "medium", "expert"}
+  for quality in library.facts["qualities"]:
+    mixture = library.mixture(quality)
+    assert np.isclose(sum(share for _, share, _ in mixture), 1.0)
+    obs = environment.observe(environment.reset(jax.random.key(0)))
+    assert mappo.mean_action(library.actor(mixture[0][0]), obs).shape == (3, 2)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+  environment = particle_tasks.spread()
+  actor = policies.load("spread").actor(0)
+  behaviors = [record.Behavior(None, 1.0, 30), record.Behavior(actor, 0.0, 20)]
+  return environment, actor, behaviors, record.record(environment, behaviors, seed=3)
+
+
+def test_a_recording_holds_whole_episodes_with_their_true_ends(recorded):
+  environment, actor, _, episodes = recorded
+  assert episodes.num_episodes == 50 and episodes.num_rows == 50 * environment.horizon
+  assert episodes.truncated.reshape(50, 25)[:, -1].all() and episodes.truncated.sum() == 50
+  assert not episodes.terminated.any()
+  # position moves by 0.1 times the new velocity, within an episode and into its final observation alike
+  obs = np.concatenate([episodes.obs.reshape(50, 25, 3, 18), episodes.final_obs[:, None]], axis=1)
+  np.testing.assert_allclose(obs[:, 1:, :, 2:4] - obs[:, :-1, :, 2:4], 0.1 * obs[:, 1:, :, :2], atol=1e-5)
+  # the behavior policy is asked at the final observation; without noise its answer is its mean action
+  np.testing.assert_allclose(episodes.final_action[30:], mappo.mean_action(actor, episodes.final_obs[30:]), atol=1e-5)
+  assert (np.abs(episodes.final_action[:30]) > 0).all() and (np.abs(episodes.action) <= 1).all()
+
+
+def test_a_recording_is_made_again_from_its_seed(recorded):
+  environment, _, behaviors, episodes = recorded
+  again, other = (record.record(environment, behaviors, seed=seed) for seed in (3, 4))
+  np.testing.assert_array_equal(again.action, episodes.action)
+  assert (other.action != episodes.action).any()
