@@ -11,7 +11,6 @@ from absl import flags
 
 from experiments import runs, settings
 from experiments.runs import UserError
-from experiments.train import read_config
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import animation, curves, rollouts
 from marl_offline.evaluation.statistics import Named
@@ -37,7 +36,7 @@ def main() -> None:
       animation.check_kind(FLAGS.render)
     except ValueError as error:
       raise UserError(f"--render: {error}") from error
-  config = read_config(folder)
+  config = runs.read_config(folder)
   learner, states, meta = checkpoints.load_learner(folder)
   environment = matching_environment(meta)
   if FLAGS.render and FLAGS.seed is not None and FLAGS.seed not in meta["seeds"]:

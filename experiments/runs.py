@@ -7,6 +7,7 @@ input or the disk; 1 and 2 with one sentence on stderr.
 import dataclasses
 import difflib
 import importlib.metadata
+import json
 import pathlib
 import platform
 import re
@@ -26,7 +27,7 @@ from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training.checkpoints import CheckpointError
 from marl_offline.training.trainer import NonFinite
-from marl_offline.types import Spec
+from marl_offline.types import Normalizer, Spec
 
 PACKAGES = ("marl_offline", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -42,7 +43,7 @@ def start(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS)
   """
   logging.set_verbosity(logging.WARNING)  # below that JAX tells which accelerators are not there
   if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(sys.argv[1:]):
-    print(f"{sys.modules['__main__'].__doc__}\n{flag_values.main_module_help()}")
+    print(f"{sys.modules['__main__'].__doc__}\n{flag_values.main_module_help() or flag_values.get_help()}")
     sys.exit(0)
   try:
     rest = flag_values(sys.argv)
@@ -99,6 +100,19 @@ def commit() -> str | None:
 def device() -> str:
   """What the program runs on, such as "cpu" or "NVIDIA H200"."""
   return jax.devices()[0].device_kind
+
+
+def read_config(folder: pathlib.Path) -> dict[str, Any]:
+  """config.json of a run folder."""
+  try:
+    config = json.loads((folder / "config.json").read_text())
+    if missing := {"flags", "run", "dataset"} - set(config):
+      raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    return config
+  except FileNotFoundError as error:
+    raise UserError(f"--run_dir={folder} is not a run folder: it has no config.json") from error
+  except (ValueError, TypeError) as error:
+    raise UserError(f"{folder / 'config.json'} is damaged: {error}") from error
 
 
 # ---- data ----------------------------------------------------------------------------------------------------------
@@ -179,6 +193,13 @@ def scale(task: str) -> tuple[Callable, Callable]:
   reference = scores.REFERENCES[task]
   width = (reference.expert - reference.random) / 100.0
   return lambda raw: (raw - reference.random) / width, lambda score: reference.random + width * score
+
+
+def plain_spec(environment: PureEnvironment) -> Spec:
+  """The Spec of an environment's sizes, with a Normalizer that changes nothing."""
+  sizes = environment.num_agents, environment.obs_size, environment.state_size
+  normalizer = Normalizer.identity(*sizes)
+  return Spec(environment.num_agents, environment.obs_size, environment.action_size, environment.state_size, normalizer)
 
 
 def environment_of(task: str) -> PureEnvironment:

@@ -46,11 +46,11 @@ def draw(
   axes.axhline(dataset_mean, color="#777777", ls="--", lw=1.5, label=f"data set's mean ({dataset_mean:.1f})")
   axes.set_title(title)
   axes.set_xlabel("gradient steps")
-  axes.set_ylabel("return (agents' mean of an episode's reward sum)")
+  axes.set_ylabel("return of an episode, mean over agents")
   axes.set_xlim(left=0)
   axes.grid(alpha=0.25)
   axes.spines[["top"]].set_visible(False)
   if scale is not None:
-    axes.secondary_yaxis("right", functions=scale).set_ylabel("normalised score (0 uniform play, 100 expert)")
+    axes.secondary_yaxis("right", functions=scale).set_ylabel("normalised score (0 random, 100 expert)")
   axes.legend(frameon=False, fontsize=8, ncols=2 if len(seeds) > 4 else 1)
   figure.savefig(path, dpi=150)

@@ -178,7 +178,7 @@ class Hooks:
   evaluate: Callable[[Any], np.ndarray]  # states -> returns [seeds, episodes]
   log: Callable[[Position, np.ndarray], str]  # position (metrics pending), returns -> a few words for the bar
   save: Callable[[Any, Position], None]  # a good checkpoint
-  set_aside: Callable[[Any, Position], None]  # the state of a run that failed
+  set_aside: Callable[[Any, Position], str]  # the state of a run that failed -> words on where it is
 
 
 def check_finite(broken: dict[str, np.ndarray], seeds: Sequence[int]) -> None:
@@ -223,9 +223,8 @@ def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, 
       compiled.add(length)
       try:
         check_finite(broken, seeds)
-      except NonFinite:
-        hooks.set_aside(states, position)
-        raise
+      except NonFinite as error:
+        raise NonFinite(f"{error}; {hooks.set_aside(states, position)}") from None
       bar.advance(length)
       if position.step % plan.interval == 0:
         began = time.perf_counter()

@@ -35,7 +35,7 @@ def hooks(**changed):
     evaluate=lambda states: np.zeros((2, 3)),
     log=lambda position, returns: "",
     save=lambda states, position: None,
-    set_aside=lambda states, position: None,
+    set_aside=lambda states, position: "",
   )
   return dataclasses.replace(quiet, **changed)
 
@@ -110,14 +110,16 @@ def test_metrics_are_means_since_the_last_evaluation():
 
 def test_non_finite_names_step_seed_and_term_and_sets_the_state_aside():
   aside, saved = [], []
-  with pytest.raises(trainer.NonFinite, match=r"loss of seed \d is not finite from gradient step 13 on") as caught:
+  with pytest.raises(
+    trainer.NonFinite, match=r"loss of seed \d is not finite from gradient step 13 on; set aside"
+  ) as caught:
     fit(
       trainer.Plan(40, 8, 5),
       seeds=tuple(range(6)),
       config=tiny.Config(poison_step=13),
       evaluate=lambda states: np.zeros((6, 1)),
       save=lambda states, position: saved.append(position.step),
-      set_aside=lambda states, position: aside.append(position.step),
+      set_aside=lambda states, position: aside.append(position.step) or "set aside",
     )
   assert (aside, saved) == ([15], [5, 10])
   seed = int(str(caught.value).split("seed ")[1].split()[0])

@@ -1,0 +1,136 @@
+"""What `train` was asked for: its flags, checked before anything is written, and against the run that is resumed."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+
+from experiments import runs, settings
+from experiments.runs import UserError
+from marl_offline.training import trainer
+
+FLAGS = flags.FlagValues()  # its own: the collector that makes missing data has some of the same names
+flags.DEFINE_string("algorithm", "spacql", f"one of {', '.join(settings.ALGORITHMS)}", flag_values=FLAGS)
+flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
+flags.DEFINE_string(
+  "quality", "medium-replay", f"of the data set: one of {', '.join(settings.QUALITIES)}", flag_values=FLAGS
+)
+flags.DEFINE_string(
+  "protocol", "quick", f"how long and with what settings: one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS
+)
+flags.DEFINE_integer("num_seeds", 1, "seeds trained at once in one program", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("first_seed", 0, "the seeds are first_seed, first_seed + 1, ...", lower_bound=0, flag_values=FLAGS)
+flags.DEFINE_multi_string("set", [], "a field of the algorithm's Config, as alpha=0.5; repeatable", flag_values=FLAGS)
+flags.DEFINE_integer("gradient_steps", None, "instead of the protocol's", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("evaluations", None, "instead of the protocol's", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("episodes", None, "an evaluation, instead of the protocol's", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_string(
+  "dataset", None, "folder of your own data set; by default the newest of ours in --data_dir", flag_values=FLAGS
+)
+flags.DEFINE_string("data_dir", "data", "where data sets lie and are made", flag_values=FLAGS)
+flags.DEFINE_string(
+  "run_dir", None, "where the run goes (default runs/<algorithm>-<task>-<quality>-<protocol>)", flag_values=FLAGS
+)
+flags.DEFINE_boolean(
+  "resume", False, "go on from the newest checkpoint of --run_dir; other flags may be left out", flag_values=FLAGS
+)
+# What a run is: a resumed run takes these from its config.json, and one that is given anew must agree.
+IDENTITY = (
+  "algorithm",
+  "task",
+  "quality",
+  "protocol",
+  "num_seeds",
+  "first_seed",
+  "set",
+  "gradient_steps",
+  "evaluations",
+  "episodes",
+  "dataset",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+  """What was asked for, all names checked; nothing of it is written yet."""
+
+  given: dict[str, Any]  # the flags of IDENTITY
+  run: settings.Run
+  plan: trainer.Plan
+  seeds: list[int]
+  folder: pathlib.Path
+  data_dir: str
+  resume: bool
+
+
+def read() -> Request:
+  """The flags, checked; a resumed run's come from its config.json.
+
+  Raises:
+    UserError: an unknown name, a wrong type, a run folder that exists, a --resume without its run or with other flags.
+  """
+  given = {name: getattr(FLAGS, name) for name in IDENTITY}
+  default = pathlib.Path("runs", "-".join(given[name] for name in ("algorithm", "task", "quality", "protocol")))
+  folder, data_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default, FLAGS.data_dir
+  if FLAGS.resume:
+    stored = runs.read_config(folder)
+    given = flags_of_run(folder, stored)
+    data_dir = FLAGS.data_dir if FLAGS["data_dir"].present else str(pathlib.Path(stored["dataset"]["folder"]).parent)
+  run = checked_run(given)
+  try:
+    plan = trainer.Plan(run.gradient_steps, run.evaluations, run.log_every)
+  except ValueError as error:
+    raise UserError(str(error)) from error
+  if folder.exists() and not FLAGS.resume:
+    raise UserError(
+      f"--run_dir={folder} exists; go on with that run by --resume, or name another folder with --run_dir"
+    )
+  seeds = [given["first_seed"] + i for i in range(given["num_seeds"])]
+  return Request(given, run, plan, seeds, folder, data_dir, FLAGS.resume)
+
+
+def checked_run(given: dict[str, Any]) -> settings.Run:
+  """The protocol's Run with what the flags change in it."""
+  for name, known in (
+    ("algorithm", settings.ALGORITHMS),
+    ("task", settings.TASKS),
+    ("quality", settings.QUALITIES),
+    ("protocol", settings.PROTOCOLS),
+  ):
+    runs.choose(name, given[name], known)
+  run = settings.PROTOCOLS[given["protocol"]](given["algorithm"], given["task"], given["quality"])
+  for item in given["set"]:
+    runs.choose("set", item.partition("=")[0], [field.name for field in dataclasses.fields(run.config)])
+  try:
+    config = settings.override(run.config, given["set"])
+  except ValueError as error:
+    raise UserError(str(error)) from error
+  changed = {name: given[name] for name in ("gradient_steps", "evaluations", "episodes") if given[name] is not None}
+  return dataclasses.replace(run, config=config, **changed)
+
+
+def flags_of_run(folder: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]:
+  """The flags of a run that exists; those given now must agree."""
+  stored = config["flags"]
+  for name in IDENTITY:
+    now = getattr(FLAGS, name)
+    if FLAGS[name].present and now != stored[name]:
+      raise UserError(
+        f"--resume: {folder} was made with --{name}={stored[name]}, not {now}; leave the flag out to go on with that "
+        "run, or begin another with another --run_dir"
+      )
+  return stored
+
+
+def require_same_run(folder: pathlib.Path, config: dict[str, Any]) -> None:
+  """What a resumed run would train with is what it was begun with: settings and data may have changed since."""
+  stored, now = runs.read_config(folder), json.loads(json.dumps(config))
+  for part, name in (("run", "config"), *(("run", name) for name in now["run"] if name != "config")):
+    if stored["run"].get(name) != now[part][name]:
+      was, wants = stored["run"].get(name), now[part][name]
+      raise UserError(f"--resume: {folder} was begun with {name} {was}, which is now {wants}; begin another run")
+  if stored["dataset"]["sha256"] != now["dataset"]["sha256"]:
+    began, here = stored["dataset"]["name"], now["dataset"]["folder"]
+    raise UserError(f"--resume: {folder} was begun on a data set {began} with other content than {here} has")
