@@ -1,0 +1,73 @@
+"""The binary evaluate on a small run, and what it refuses."""
+
+import json
+import shutil
+
+import pytest
+
+from experiments import evaluate, train, train_request
+from marl_offline.evaluation import animation
+from tests.experiments import binaries
+
+
+def call(*arguments):
+  return binaries.call(evaluate.main, evaluate.FLAGS, *arguments)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("work")
+  binaries.make_data("spread", "random", folder / "data")
+  flags = ("--quality=random", "--num_seeds=2", f"--data_dir={folder / 'data'}", f"--run_dir={folder / 'run'}")
+  status, _, err = binaries.call(train.main, train_request.FLAGS, *binaries.QUICK, *flags)
+  assert status == 0, err
+  return folder / "run"
+
+
+def test_table_and_curves_of_every_seed(run):
+  (run / "learning_curve.png").unlink()
+  status, out, err = call(f"--run_dir={run}", "--episodes=4")
+  assert status == 0, err
+  for words in ("bc on spread-random-v1 (collected)", "4 episodes a seed", "seed 0", "seed 1", "data set", "IQM"):
+    assert words in out
+  assert (run / "learning_curve.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["gif", "png"])
+def test_render(run, kind, tmp_path, monkeypatch):
+  monkeypatch.setattr(animation, "FRAMES_IN_A_ROW", 2)
+  path = tmp_path / "new" / f"episode.{kind}"
+  status, out, err = call(f"--run_dir={run}", "--episodes=4", f"--render={path}", "--seed=1")
+  assert status == 0, err
+  assert path.stat().st_size > 1000 and str(path) in out
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    ([], "--run_dir is needed"),
+    (["--run_dir=nowhere"], "no config.json"),
+    (["--run_dir={run}", "--render=x.mp4"], ".gif, .png"),
+    (["--run_dir={run}", "--render={run}/x.gif", "--seed=5"], "--seed=5"),
+    (["--run_dir={run}", "--episodes=none"], "episodes"),
+    (["--run_dir={run}", "--epsodes=1"], "epsodes"),
+  ],
+)
+def test_bad_flags_are_one_sentence(run, arguments, words):
+  status, out, err = call(*(argument.format(run=run) for argument in arguments))
+  assert words in binaries.sentence(status, err)
+  assert out == "" and not list(run.glob("*.gif"))
+
+
+def test_a_damaged_checkpoint_and_another_environment_are_refused(run, tmp_path, monkeypatch):
+  copy = tmp_path / "run"
+  shutil.copytree(run, copy)
+  with monkeypatch.context() as patch:
+    patch.setattr(evaluate, "observation_hash", lambda environment: "another")
+    assert "trained for spread v1" in binaries.sentence(*call(f"--run_dir={copy}")[::2])
+  meta = copy / "checkpoints" / "20" / "meta.json"
+  facts = json.loads(meta.read_text())
+  meta.write_text(json.dumps(facts | {"task": "tag"}))
+  assert "meta.json is damaged" in binaries.sentence(*call(f"--run_dir={copy}")[::2])
+  shutil.rmtree(copy / "checkpoints")
+  assert "no checkpoint" in binaries.sentence(*call(f"--run_dir={copy}")[::2])
