@@ -18,9 +18,10 @@ from absl import flags
 from experiments import runs
 from marl_offline.environments import particle_tasks
 
-WHAT = flags.DEFINE_string("what", "environment", "what to measure: environment")
-REPEATS = flags.DEFINE_integer("repeats", 15, "repeats of each measurement", lower_bound=3)
-COPIES = flags.DEFINE_integer("copies", 1024, "environments stepped at once", lower_bound=1)
+FLAGS = flags.FlagValues()
+WHAT = flags.DEFINE_string("what", "environment", "what to measure: environment", flag_values=FLAGS)
+REPEATS = flags.DEFINE_integer("repeats", 15, "repeats of each measurement", lower_bound=3, flag_values=FLAGS)
+COPIES = flags.DEFINE_integer("copies", 1024, "environments stepped at once", lower_bound=1, flag_values=FLAGS)
 STEPS = 25
 
 
@@ -107,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  runs.start(main)
+  runs.start(main, FLAGS)

@@ -18,12 +18,21 @@ from marl_offline.datasets import storage
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import scores
 
-TASK = flags.DEFINE_string("task", "spread", "task to play: " + ", ".join(settings.TASKS))
-QUALITY = flags.DEFINE_string("quality", "medium-replay", "one of " + ", ".join(settings.QUALITIES) + ", or all")
-DATA_DIR = flags.DEFINE_string("data_dir", "data", "folder of the data sets")
-SEED = flags.DEFINE_integer("seed", 0, "seed of the episodes, and of the training with --from_scratch", lower_bound=0)
-NUM_ROWS = flags.DEFINE_integer("rows", None, "rows, where not the standard number; it becomes part of the name")
-FROM_SCRATCH = flags.DEFINE_bool("from_scratch", False, "train the policies here instead of using the shipped ones")
+FLAGS = flags.FlagValues()
+TASK = flags.DEFINE_string("task", "spread", "task to play: " + ", ".join(settings.TASKS), flag_values=FLAGS)
+QUALITY = flags.DEFINE_string(
+  "quality", "medium-replay", "one of " + ", ".join(settings.QUALITIES) + ", or all", flag_values=FLAGS
+)
+DATA_DIR = flags.DEFINE_string("data_dir", "data", "folder of the data sets", flag_values=FLAGS)
+SEED = flags.DEFINE_integer(
+  "seed", 0, "seed of the episodes, and of the training with --from_scratch", lower_bound=0, flag_values=FLAGS
+)
+NUM_ROWS = flags.DEFINE_integer(
+  "rows", None, "rows, where not the standard number; it becomes part of the name", flag_values=FLAGS
+)
+FROM_SCRATCH = flags.DEFINE_bool(
+  "from_scratch", False, "train the policies here instead of using the shipped ones", flag_values=FLAGS
+)
 
 VERSION = "v1"
 ROWS = {quality: dict.fromkeys(settings.TASKS, 1_000_000) for quality in settings.QUALITIES}
@@ -125,4 +134,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  runs.start(main)
+  runs.start(main, FLAGS)

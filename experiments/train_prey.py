@@ -2,10 +2,10 @@
 
   python -m experiments.train_prey --task tag --out prey
 
-First predators and prey learn together (MAPPO, self-play). Then in generations: fresh predators train against the frozen,
-noiseless prey and join a pool; the prey goes on against the whole pool. What fresh predators get out of the prey is the
-prey's worst case: it falls from generation to generation until it stays. The table goes into `<task>_prey1.json` beside
-the weights of the prey with the best worst case.
+First predators and prey learn together (MAPPO, self-play). Then in generations: fresh predators train against the
+frozen, noiseless prey and join a pool; the prey goes on against the whole pool. What fresh predators get out of a prey
+is its worst case; training is over when a generation no longer lowers it. The table goes into `<task>_prey1.json`
+beside the weights of the prey with the best worst case.
 """
 
 import dataclasses
@@ -20,13 +20,16 @@ from experiments import runs
 from marl_offline.collection import mappo, online
 from marl_offline.environments import particle_tasks
 
-TASK = flags.DEFINE_string("task", "tag", "which chase: tag or world")
-OUT = flags.DEFINE_string("out", "prey", "folder for the weights and the table")
-ITERATIONS = flags.DEFINE_integer("iterations", 200, "iterations of self-play (12,800 steps each)")
-GENERATIONS = flags.DEFINE_integer("generations", 4, "generations after self-play")
-FRESH = flags.DEFINE_integer("fresh_iterations", 140, "iterations of fresh predators in a generation")
-PREY = flags.DEFINE_integer("prey_iterations", 120, "iterations of the prey in a generation")
-SEED = flags.DEFINE_integer("seed", 0, "seed of everything")
+FLAGS = flags.FlagValues()
+TASK = flags.DEFINE_string("task", "tag", "which chase: tag or world", flag_values=FLAGS)
+OUT = flags.DEFINE_string("out", "prey", "folder for the weights and the table", flag_values=FLAGS)
+ITERATIONS = flags.DEFINE_integer("iterations", 400, "iterations of self-play (12,800 steps each)", flag_values=FLAGS)
+GENERATIONS = flags.DEFINE_integer("generations", 2, "generations after self-play", flag_values=FLAGS)
+FRESH = flags.DEFINE_integer(
+  "fresh_iterations", 140, "iterations of fresh predators in a generation", flag_values=FLAGS
+)
+PREY = flags.DEFINE_integer("prey_iterations", 120, "iterations of the prey in a generation", flag_values=FLAGS)
+SEED = flags.DEFINE_integer("seed", 0, "seed of everything", flag_values=FLAGS)
 
 
 def frozen_params(actor) -> dict[str, np.ndarray]:
@@ -52,7 +55,7 @@ def value(game, predators, prey, seed) -> list[float]:
 def generations(game, config, seed):
   """Yields (row of the table, prey) for the prey of self-play and of every generation after it."""
   calm = dataclasses.replace(config, final_log_std=-2.0)  # the prey plays without noise once it is frozen
-  predators, prey = online.train(game, config, ITERATIONS.value, seed, "self-play").actors[-1]
+  predators, prey = online.train(game, config, ITERATIONS.value, seed, (1.0, 1.0), "self-play").actors[-1]
   pool = [predators]
   for generation in range(GENERATIONS.value + 1):
     title = f"generation {generation}: fresh predators"
@@ -102,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  runs.start(main)
+  runs.start(main, FLAGS)

@@ -1,0 +1,150 @@
+"""Several runs in one table and one picture, with the papers' numbers beside them.
+
+  python -m experiments.compare --run runs/spacql-spread-random-paper --run runs/cfcql-spread-random-paper --out results
+
+writes compare.md, compare.json and compare.png into --out. Runs may be finished or not: an unfinished one is shown as
+far as it got and marked. Runs of one algorithm and data set count as one, all their seeds together.
+"""
+
+import collections
+import json
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from experiments import published, runs
+from marl_offline.evaluation import scores
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_multi_string("run", [], "a run folder; repeatable", flag_values=FLAGS)
+flags.DEFINE_string("out", "results", "folder of the table and the picture", flag_values=FLAGS)
+flags.DEFINE_string("name", "compare", "name of the files", flag_values=FLAGS)
+COLORS = {"spacql": "#cc3311", "icql_qs": "#0077bb", "cfcql": "#ee9911", "macql": "#33a077", "bc": "#777777"}
+
+
+def read(folder: pathlib.Path) -> dict:
+  """What is known of a run: its config.json and every evaluation so far.
+
+  Raises:
+    UserError: no run, or none that has evaluated yet.
+  """
+  config = runs.read_config(folder)
+  try:
+    with np.load(folder / "returns.npz") as file:
+      returns, steps = file["returns"], file["step"]
+  except (OSError, KeyError, ValueError) as error:
+    raise runs.UserError(f"--run={folder} has no evaluation yet: returns.npz cannot be read") from error
+  wanted = config["run"]["gradient_steps"]
+  flags_given = config["flags"]
+  return {
+    **{name: flags_given[name] for name in ("algorithm", "task", "quality", "protocol")},
+    "config": config["run"]["config"],
+    "seeds": config["seeds"],
+    "steps": steps.tolist(),
+    "score": scores.normalized(flags_given["task"], returns.mean(axis=2)),  # [seed, evaluation]
+    "finished": bool(steps[-1] >= wanted),
+    "gradient_steps": wanted,
+    "dataset_mean": config["dataset"]["mean_return"],
+    "device": config["device"],
+    "versions": config["versions"],
+    "commit": config["commit"],
+  }
+
+
+def label(run: dict) -> str:
+  """How runs are told apart: algorithm, protocol, and what --set changed is in the configuration."""
+  return run["algorithm"] if run["protocol"] == "paper" else f"{run['algorithm']} ({run['protocol']})"
+
+
+def merge(all_runs: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
+  """(task, quality, label) -> its runs, in the order given."""
+  cells = collections.defaultdict(list)
+  for run in all_runs:
+    cells[run["task"], run["quality"], label(run)].append(run)
+  return cells
+
+
+def table(cells: dict) -> tuple[str, list[dict]]:
+  """Markdown and the same as rows for JSON."""
+  lines = [
+    "| data | algorithm | gradient steps | seeds | score, mean +- std | each seed | data set | paper (its own data) |",
+    "|---|---|---|---|---|---|---|---|",
+  ]
+  rows = []
+  for (task, quality, name), group in sorted(cells.items()):
+    final = np.concatenate([run["score"][:, -1] for run in group])
+    done = " ".join(f"{run['steps'][-1]}" for run in group) if not all(run["finished"] for run in group) else ""
+    paper = published.lookup(group[0]["algorithm"], task, quality)
+    data = float(scores.normalized(task, group[0]["dataset_mean"]))
+    row = {
+      **{
+        "task": task,
+        "quality": quality,
+        "algorithm": name,
+        "seeds": [seed for run in group for seed in run["seeds"]],
+      },
+      **{"scores": final.round(2).tolist(), "mean": float(final.mean()), "std": float(final.std())},
+      **{"gradient_steps": group[0]["gradient_steps"], "stopped_at": done or None, "dataset_score": data},
+      **{"paper": paper._asdict() if paper else None, "config": group[0]["config"], "device": group[0]["device"]},
+      **{"versions": group[0]["versions"], "commit": group[0]["commit"]},
+      "curves": [
+        {"steps": run["steps"], "score": run["score"].round(1).tolist(), "seeds": run["seeds"]} for run in group
+      ],
+    }
+    rows.append(row)
+    told = "-" if paper is None else f"{paper.mean:.1f}" + (f" +- {paper.std:.1f}" if paper.std is not None else "")
+    steps = f"{row['gradient_steps']}" + (f" (so far {done})" if done else "")
+    each = ", ".join(f"{score:.1f}" for score in final)
+    lines.append(
+      f"| {task} {quality} | {name} | {steps} | {len(final)} | {final.mean():.1f} +- {final.std():.1f} | {each} "
+      f"| {data:.1f} | {told} |"
+    )
+  return "\n".join(lines) + "\n", rows
+
+
+def draw(path: pathlib.Path, cells: dict) -> None:
+  """One panel a data set; thin lines are seeds, thick ones their mean, dashed the data set, dotted the papers."""
+  from matplotlib.figure import Figure
+
+  panels = sorted({(task, quality) for task, quality, _ in cells})
+  figure = Figure(figsize=(5.2 * len(panels), 4.2), layout="constrained")
+  for axes, panel in zip(np.ravel(figure.subplots(1, len(panels), sharey=True, squeeze=False)), panels, strict=True):
+    groups = {name: group for (task, quality, name), group in cells.items() if (task, quality) == panel}
+    for index, (name, group) in enumerate(sorted(groups.items())):
+      color = COLORS.get(name, f"C{index}")
+      for run in group:
+        axes.plot(run["steps"], run["score"].T, color=color, lw=0.8, alpha=0.4)
+      length = min(len(run["steps"]) for run in group)
+      mean = np.concatenate([run["score"][:, :length] for run in group]).mean(axis=0)
+      axes.plot(group[0]["steps"][:length], mean, color=color, lw=2.0, label=name)
+      paper = published.lookup(group[0]["algorithm"], *panel)
+      if paper and name == group[0]["algorithm"]:
+        axes.axhline(paper.mean, color=color, ls=":", lw=1.2)
+      data = float(scores.normalized(panel[0], group[0]["dataset_mean"]))
+    axes.axhline(data, color="black", ls="--", lw=1.2, label="data set's mean")
+    axes.plot([], [], color="black", ls=":", lw=1.2, label="paper, on its own data")
+    axes.set(title=" ".join(panel), xlabel="gradient steps", xlim=(0, None))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+  figure.axes[0].set_ylabel("normalised score (0 random, 100 expert)")
+  figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+  """The binary."""
+  if not FLAGS.run:
+    raise runs.UserError("--run is missing: name at least one run folder")
+  cells = merge([read(pathlib.Path(folder)) for folder in FLAGS.run])
+  text, rows = table(cells)
+  out = pathlib.Path(FLAGS.out)
+  out.mkdir(parents=True, exist_ok=True)
+  (out / f"{FLAGS.name}.md").write_text(text)
+  (out / f"{FLAGS.name}.json").write_text(json.dumps(rows, indent=1) + "\n")
+  draw(out / f"{FLAGS.name}.png", cells)
+  print(text + f"\n{out / FLAGS.name}.md, .json and .png")
+
+
+if __name__ == "__main__":
+  runs.start(main, FLAGS)
