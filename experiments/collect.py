@@ -37,7 +37,7 @@ FROM_SCRATCH = flags.DEFINE_bool(
 VERSION = "v1"
 ROWS = {quality: dict.fromkeys(settings.TASKS, 1_000_000) for quality in settings.QUALITIES}
 ROWS["medium-replay"] = {"spread": 97_500, "tag": 62_500, "world": 80_000}  # as many as OMAR's files hold
-LICENCE = "same as the project; made by this program, no third party's data in it"
+LICENCE = "made by this program, no third party's data in it"
 
 
 def uniform(episodes: int) -> tuple[list[record.Behavior], list[dict]]:
