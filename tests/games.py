@@ -38,16 +38,21 @@ def meeting_reward(obs, action):
   return -jnp.sum(jnp.square(action - obs), axis=(-1, -2))
 
 
-def meeting_spec(num_agents=2) -> Spec:
+def pushing_reward(obs, action):
+  """One step: every agent has to push where its observation points. sum_i a_i o_i, best value E sum_i |o_i|."""
+  return jnp.sum(action * obs, axis=(-1, -2))
+
+
+def one_step_spec(num_agents=2) -> Spec:
   """Observation and action of one number each."""
   return Spec(num_agents, 1, 1, num_agents, Normalizer.identity(num_agents, 1, num_agents))
 
 
-def meeting_batch(key, batch_size=256, num_agents=2) -> Transition:
-  """Uniform play of the one-step meeting game: the data's mean reward is -N (1/3 + 1/12)."""
+def one_step_batch(reward, key, batch_size=256, num_agents=2) -> Transition:
+  """Uniform play of a one-step game, observations U[-1/2, 1/2]. reward: obs, action [..., N, 1] -> [...]."""
   key_obs, key_action = jax.random.split(key)
   obs = jax.random.uniform(key_obs, (batch_size, num_agents, 1), minval=-0.5, maxval=0.5)
   action = jax.random.uniform(key_action, obs.shape, minval=-1.0, maxval=1.0)
   ends = jnp.zeros(batch_size)
   state = obs[..., 0]
-  return Transition(state, obs, action, meeting_reward(obs, action), ends, state, obs, action)
+  return Transition(state, obs, action, reward(obs, action), ends, state, obs, action)

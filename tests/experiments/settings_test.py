@@ -1,0 +1,81 @@
+import dataclasses
+
+import pytest
+
+from experiments import settings
+from marl_offline.algorithms import spacql
+from tests import games
+
+
+@pytest.mark.parametrize("protocol", settings.PROTOCOLS)
+@pytest.mark.parametrize("task", settings.TASKS)
+@pytest.mark.parametrize("algorithm", settings.ALGORITHMS)
+def test_every_protocol_can_be_built_and_logs_whole_periods(protocol, task, algorithm):
+  for quality in settings.QUALITIES:
+    run = settings.PROTOCOLS[protocol](algorithm, task, quality)
+    settings.load(algorithm).make(games.tiny_spec(), run.config)
+    assert run.log_every % getattr(run.config, "actor_period", 1) == 0
+    assert run.gradient_steps % run.evaluations == 0
+    assert (run.gradient_steps // run.evaluations) % run.log_every == 0
+    assert run.source
+
+
+def test_paper_by_the_table():
+  run = settings.paper("spacql", "spread", "medium")
+  assert (run.config.alpha, run.config.learning_rate, run.config.ensemble_size) == (5.0, 0.01, 10)
+  assert (run.gradient_steps, run.episodes, run.team_reward) == (10_005, 100, "mean")
+  run = settings.paper("cfcql", "world", "medium")
+  assert (run.config.alpha, run.config.learning_rate, run.config.ensemble_size) == (0.32, 0.001, 2)
+
+
+def test_protocols_change_what_their_names_say():
+  paper = settings.paper("spacql", "tag", "expert")
+  layer, data = settings.layer_norm("spacql", "tag", "expert"), settings.data_norm("spacql", "tag", "expert")
+  assert (paper.config.normalization, layer.config.normalization, data.config.normalization) == (
+    "batch",
+    "layer",
+    "data",
+  )
+  assert dataclasses.replace(layer.config, normalization="batch") == paper.config
+  assert settings.released_code("spacql", "tag", "expert").team_reward == "first_agent"
+
+
+@pytest.mark.parametrize(
+  "arguments, words",
+  [
+    (("qmix", "spread", "random"), "--algorithm qmix: unknown; known are spacql, icql_qs"),
+    (("spacql", "soccer", "random"), "--task soccer: unknown; known are spread, tag, world"),
+    (("spacql", "spread", "good"), "--quality good: unknown; known are random, medium-replay"),
+  ],
+)
+def test_unknown_names_are_refused_with_the_known_ones(arguments, words):
+  with pytest.raises(ValueError, match=words):
+    settings.paper(*arguments)
+
+
+def test_override_keeps_each_fields_type():
+  config = settings.override(
+    spacql.Config(), ["alpha=2", "batch_size=64", "normalization=layer", "exact_subsets=true", "learning_rate=1e-4"]
+  )
+  assert (config.alpha, config.batch_size, config.normalization) == (2.0, 64, "layer")
+  assert config.exact_subsets is True
+  assert config.learning_rate == 1e-4
+  assert isinstance(config.alpha, float)
+  assert settings.override(config, []) == config
+
+
+@pytest.mark.parametrize(
+  "item, words",
+  [
+    ("alpha", "expected name=value"),
+    ("alfa=1", "unknown name alfa; marl_offline.algorithms.spacql has action_regularization, actor_period, alpha"),
+    ("alpha=big", "expected a value of type float"),
+    ("batch_size=1.5", "expected a value of type int"),
+    ("batch_size=True", "expected a value of type int"),
+    ("exact_subsets=1", "expected True or False"),
+    ("alpha=", "expected a value of type float"),
+  ],
+)
+def test_override_refuses_in_one_sentence(item, words):
+  with pytest.raises(ValueError, match=words):
+    settings.override(spacql.Config(), [item])

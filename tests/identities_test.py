@@ -1,0 +1,94 @@
+"""SPaCQL holds its neighbours as corners of its weights, and ICQL-QS is one centralised regression."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from marl_offline import joint_actions, losses
+from marl_offline.algorithms import cfcql, icql_qs, spacql
+from marl_offline.parts import joint_critic
+from marl_offline.types import Proposals
+from tests import games
+
+SMALL = {"hidden_size": 8, "ensemble_size": 3, "batch_size": 16, "num_proposals": 2}
+
+
+@pytest.fixture(scope="module")
+def setting():
+  """Networks, their parameters, a batch and the target policies' next actions."""
+  spec = games.tiny_spec()
+  net = joint_critic.build(spec, dataclasses.replace(spacql.Config(), **SMALL))
+  state = jax.jit(net.init)(jax.random.key(0))
+  batch = games.random_batch(spec, jax.random.key(1))
+  policy = jax.random.uniform(jax.random.key(2), batch.next_action.shape, minval=-1.0)
+  return net, state, batch, policy
+
+
+def spacql_target(setting, exact_subsets, weight):
+  """As spacql.update builds it, with given weights [K] in the place of the agreement's."""
+  net, state, batch, policy = setting
+  replace, share = spacql.partial_replacement(3, exact_subsets)
+  mixed = replace(jax.random.key(3), batch.next_action, policy)
+  next_q = net.critic(state.target_critics, batch.next_state, mixed)
+  return losses.partial_replacement_target(batch.reward, 0.95 * batch.discount, next_q, weight @ share)
+
+
+@pytest.mark.parametrize("exact_subsets", [False, True])
+def test_all_weight_on_k_equal_n_is_cfcqls_target(setting, exact_subsets):
+  net, state, batch, policy = setting
+  target = spacql_target(setting, exact_subsets, jnp.array([0.0, 0.0, 1.0]))
+  next_q = net.critic(state.target_critics, batch.next_state, policy[:, None])[..., 0]
+  expected = losses.minimum_target(batch.reward, 0.95 * batch.discount, next_q)
+  np.testing.assert_allclose(target, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_all_weight_on_k_equal_1_with_exact_subsets_is_icql_qs_averaged_target(setting):
+  net, state, batch, policy = setting
+  target = spacql_target(setting, True, jnp.array([1.0, 0.0, 0.0]))
+  mixed = jax.vmap(joint_actions.replace_one)(batch.next_action, policy)
+  next_q = net.critic(state.target_critics, batch.next_state, mixed)
+  expected = losses.averaged_target(batch.reward, 0.95 * batch.discount, next_q)
+  np.testing.assert_allclose(target, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_summed_individual_errors_have_the_gradient_of_the_averaged_operators_error(setting):
+  """Proposition 1: sum_i (Q - y_i)^2 against 1/2 (Q - mean_i y_i)^2, which differ by the factor 2 N."""
+  net, state, batch, policy = setting
+  mixed = jax.vmap(joint_actions.replace_one)(batch.next_action, policy)
+  next_q = net.critic(state.target_critics, batch.next_state, mixed)
+  individual = losses.individual_targets(batch.reward, 0.95 * batch.discount, next_q)  # [B, N]
+  averaged = losses.averaged_target(batch.reward, 0.95 * batch.discount, next_q)  # [B]
+
+  def q(critics):
+    return net.critic(critics, batch.state, batch.action[:, None])[..., 0]  # [E, B]
+
+  def summed(critics):
+    return jnp.sum(jnp.mean(jnp.square(q(critics)[..., None] - individual), axis=1))
+
+  def centralised(critics):
+    return jnp.sum(0.5 * jnp.mean(jnp.square(q(critics) - averaged), axis=1))
+
+  first, second = jax.jit(lambda c: (jax.grad(summed)(c), jax.grad(centralised)(c)))(state.critics)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, 2 * 3 * b, rtol=1e-4, atol=1e-4), first, second)
+  assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(first)) > 0.1
+
+
+def test_the_shipped_updates_agree_where_the_algorithms_do(monkeypatch):
+  """One agent: k = 1 = n, so SPaCQL, CFCQL and ICQL-QS take the very same critic step."""
+  spec, sizes = games.tiny_spec(num_agents=1), SMALL
+  batch, key = games.random_batch(spec, jax.random.key(1)), jax.random.key(5)
+  recorded = jax.random.uniform(jax.random.key(6), (16, 2, 1, 2), minval=-1.0)
+  propose = lambda *_: Proposals(recorded, jnp.full((16, 2, 1), 2 * np.log(0.5)))  # noqa: E731
+  for module in (spacql, cfcql, icql_qs):
+    monkeypatch.setitem(module.PROPOSALS, "uniform", propose)
+  monkeypatch.setattr(joint_critic, "smoothed", lambda action, *_: action)
+  critics = []
+  for module in (spacql, cfcql, icql_qs):
+    learner = module.make(spec, dataclasses.replace(module.Config(), **sizes))
+    state = jax.jit(learner.init)(jax.random.key(0))
+    critics.append(jax.jit(learner.update)(state, batch, key, 1)[0].critics)
+  for other in critics[1:]:
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), critics[0], other)

@@ -1,0 +1,52 @@
+"""Each algorithm finds the optimum of a small game, far above behavior cloning.
+
+The games last one step and their data is uniform play, o_i ~ U[-1/2, 1/2], two agents. Pushing pays sum_i a_i o_i:
+imitation earns 0, the optimum E sum_i |o_i| = 1/2. Meeting pays -sum_i |a_i - o_i|^2: imitation plays 0 and earns
+-2 E o^2 = -1/6, the optimum 0.
+"""
+
+import dataclasses
+import importlib
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from tests import games
+
+SIZES = {"hidden_size": 16, "ensemble_size": 2, "batch_size": 128, "num_proposals": 4, "alpha": 0.01}
+
+
+def final_reward(name, reward, updates=400, **changes):
+  """Mean reward of the greedy policy after training on fresh batches."""
+  module, spec = importlib.import_module(f"marl_offline.algorithms.{name}"), games.one_step_spec()
+  config = module.Config(learning_rate=0.01)
+  config = dataclasses.replace(config, **{n: v for n, v in (SIZES | changes).items() if hasattr(config, n)})
+  learner = module.make(spec, config)
+
+  def one_step(state, step):
+    key_batch, key_update = jax.random.split(jax.random.fold_in(jax.random.key(0), step))
+    return learner.update(state, games.one_step_batch(reward, key_batch, 128), key_update, step)[0], None
+
+  @jax.jit
+  def run(key):
+    state, _ = jax.lax.scan(one_step, learner.init(key), jnp.arange(updates))
+    fresh = games.one_step_batch(reward, jax.random.key(1), 512)
+    action = jax.vmap(lambda obs: learner.act(state, learner.memory, obs, key)[0])(fresh.obs)
+    return jnp.mean(reward(fresh.obs, action))
+
+  return float(run(jax.random.key(2)))
+
+
+def test_behavior_cloning_plays_the_datas_mean():
+  assert final_reward("bc", games.meeting_reward) == pytest.approx(-1 / 6, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["spacql", "icql_qs", "cfcql", "macql"])
+def test_finds_the_corner_with_the_default_batch_statistics(name):
+  assert final_reward(name, games.pushing_reward) > 0.45
+
+
+@pytest.mark.parametrize("name", ["spacql", "cfcql"])
+def test_finds_an_inner_optimum_with_statistics_of_the_data(name):
+  assert final_reward(name, games.meeting_reward, normalization="data") > -0.02

@@ -1,0 +1,92 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from marl_offline.algorithms import cfcql
+from marl_offline.parts import joint_critic, proposals
+from tests import games
+
+SPEC = games.tiny_spec()
+CONFIG = dataclasses.replace(cfcql.Config(), hidden_size=8, num_proposals=6, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def setting():
+  net = joint_critic.build(SPEC, CONFIG)
+  return net, jax.jit(net.init)(jax.random.key(0)), games.random_batch(SPEC, jax.random.key(1))
+
+
+def differences(first, second):
+  return max(float(np.abs(a - b).max()) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True))
+
+
+def test_targets_start_as_copies_and_members_differ(setting):
+  _, state, _ = setting
+  assert differences(state.critics, state.target_critics) == 0
+  assert differences(state.actors, state.target_actors) == 0
+  weight = state.critics["params"]["weight_1"]  # [E, H, H]
+  assert not np.allclose(weight[0], weight[1])
+
+
+def test_actor_moves_at_step_0_and_targets_at_step_4(setting):
+  _, start, batch = setting
+  update = jax.jit(cfcql.make(SPEC, CONFIG).update)
+  state, seen = start, []
+  for step in range(5):
+    before = state
+    state, metrics = update(state, batch, jax.random.fold_in(jax.random.key(2), step), step)
+    moved = [differences(getattr(before, n), getattr(state, n)) > 0 for n in ("critics", "actors", "target_critics")]
+    seen.append((*moved, float(metrics["actor_grad_norm"]) > 0))
+  assert seen == [(True, True, False, True)] + 3 * [(True, False, False, False)] + [(True, False, True, False)]
+  expected = jax.tree.map(lambda old, new: 0.99 * old + 0.01 * new, start.target_actors, state.actors)
+  assert differences(expected, state.target_actors) < 1e-6
+
+
+def test_an_agents_policy_gradient_asks_nothing_of_the_others_policies(setting):
+  """Agent 0's gradient is the same whatever the other agents' policies are, batch statistics apart."""
+  net = joint_critic.build(SPEC, dataclasses.replace(CONFIG, normalization="data"))
+  _, _, batch = setting
+  state = jax.jit(net.init)(jax.random.key(0))
+  gradient = jax.jit(jax.grad(lambda actors: joint_critic.actor_loss(net, actors, state.critics, batch, 1e-3)))
+  others_moved = jax.tree.map(lambda leaf: leaf.at[1:].multiply(2.0), state.actors)
+  first, second = gradient(state.actors), gradient(others_moved)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b[0], rtol=1e-5, atol=1e-7), first, second)
+  assert differences(jax.tree.map(lambda a: a[1:], first), jax.tree.map(lambda a: a[1:], second)) > 1e-5
+
+
+def test_smoothed_is_clipped_noise():
+  action = joint_critic.smoothed(jnp.zeros((2000, 1)), jax.random.key(0), 0.05)
+  np.testing.assert_allclose(np.std(action), 0.05, rtol=0.1)
+  assert np.abs(joint_critic.smoothed(jnp.ones(1000), jax.random.key(0), 5.0)).max() <= 1.0
+  np.testing.assert_array_equal(joint_critic.smoothed(action, jax.random.key(0), 0.0), action)
+
+
+def test_uniform_proposals(setting):
+  net, state, batch = setting
+  drawn = proposals.uniform(jax.random.key(0), net, state.actors, batch, CONFIG)
+  assert drawn.action.shape == (16, 6, 3, 2)
+  assert np.abs(drawn.action).max() <= 1
+  np.testing.assert_allclose(drawn.log_prob, np.full((16, 6, 3), 2 * np.log(0.5)), rtol=1e-6)
+
+
+def test_three_sources_keep_the_density_of_their_own_noise(setting):
+  net, state, batch = setting
+  drawn = proposals.three_sources(jax.random.key(0), net, state.actors, batch, CONFIG)
+  assert drawn.action.shape == (16, 18, 3, 2)
+  for first, obs in ((6, batch.obs), (12, batch.next_obs)):
+    action = drawn.action[:, first : first + 6]
+    noise = (action - net.actor(state.actors, obs)[:, None]) / 0.2
+    inside = np.all(np.abs(action) < 1, axis=-1)  # where nothing was clipped, the noise can be read off
+    density = -0.5 * np.sum(np.square(noise), -1) - 2 * np.log(0.2 * np.sqrt(2 * np.pi))
+    assert inside.mean() > 0.9
+    np.testing.assert_allclose(drawn.log_prob[:, first : first + 6][inside], density[inside], rtol=1e-3, atol=1e-3)
+
+
+def test_act_and_training_apply_the_same_normalizer(setting):
+  net, state, batch = setting
+  act = joint_critic.greedy(net)
+  action, _ = act(state, (), batch.obs[3], jax.random.key(0))
+  np.testing.assert_allclose(action, net.actor(state.actors, batch.obs)[3], rtol=1e-5, atol=1e-6)
