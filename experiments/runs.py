@@ -1,7 +1,7 @@
 """What the binaries share: one-sentence errors, names with a did-you-mean, data and environment, the run's table.
 
 Exit status of every binary: 0 done (or stopped by a signal after saving), 1 training became non-finite, 2 the user's
-input or the disk; 1 and 2 with one sentence on stderr.
+input or the disk, 130 Ctrl-C outside training; all but 0 with one sentence on stderr.
 """
 
 import dataclasses
@@ -57,6 +57,8 @@ def start(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS)
     _leave(error, 1)
   except (UserError, CheckpointError, storage.DataError, OSError) as error:
     _leave(error, 2)
+  except KeyboardInterrupt:
+    _leave("interrupted", 130)
   sys.exit(0)
 
 

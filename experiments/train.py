@@ -74,6 +74,8 @@ def describe_run(request: train_request.Request, data: runs.Data) -> dict[str, A
   card = data.card
   return {
     "flags": request.given,
+    "data_dir": request.data_dir,
+    "run_dir": str(request.folder),
     "seeds": request.seeds,
     "run": run,
     "dataset": {name: card[name] for name in ("name", "task", "quality", "version", "origin", "sha256")}

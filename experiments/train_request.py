@@ -115,21 +115,21 @@ def flags_of_run(folder: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]
   """The flags of a run that exists; those given now must agree."""
   stored = config["flags"]
   for name in IDENTITY:
-    now = getattr(FLAGS, name)
-    if FLAGS[name].present and now != stored[name]:
+    now, was = getattr(FLAGS, name), stored.get(name)
+    if FLAGS[name].present and now != was:
       raise UserError(
-        f"--resume: {folder} was made with --{name}={stored[name]}, not {now}; leave the flag out to go on with that "
+        f"--resume: {folder} was made with --{name}={was}, not {now}; leave the flag out to go on with that "
         "run, or begin another with another --run_dir"
       )
-  return stored
+  return {name: stored.get(name, getattr(FLAGS, name)) for name in IDENTITY}
 
 
 def require_same_run(folder: pathlib.Path, config: dict[str, Any]) -> None:
   """What a resumed run would train with is what it was begun with: settings and data may have changed since."""
   stored, now = runs.read_config(folder), json.loads(json.dumps(config))
-  for part, name in (("run", "config"), *(("run", name) for name in now["run"] if name != "config")):
-    if stored["run"].get(name) != now[part][name]:
-      was, wants = stored["run"].get(name), now[part][name]
+  for name in sorted(set(now["run"]) - {"source"}):
+    was, wants = stored["run"].get(name), now["run"][name]
+    if was != wants:
       raise UserError(f"--resume: {folder} was begun with {name} {was}, which is now {wants}; begin another run")
   if stored["dataset"]["sha256"] != now["dataset"]["sha256"]:
     began, here = stored["dataset"]["name"], now["dataset"]["folder"]

@@ -8,6 +8,7 @@ opens anything, since it reads an altered weight without a word.
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import importlib
 import json
@@ -20,6 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 
 from marl_offline.types import Learner, Normalizer, Spec
 
@@ -51,7 +53,8 @@ class Checkpoints:
     """
     unfinished = self.folder / f".unfinished-{step}"
     try:
-      self._save(unfinished, step, states, seeds, meta)
+      with _quiet():
+        self._save(unfinished, step, states, seeds, meta)
     except Exception as error:  # Orbax passes on whatever its storage raises
       shutil.rmtree(unfinished, ignore_errors=True)
       whole = self.steps()
@@ -69,7 +72,7 @@ class Checkpoints:
       shutil.rmtree(left_over)
     needed, free = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(host)), shutil.disk_usage(self.folder).free
     if free < needed:  # asked first, as a full disk makes Orbax's threads print
-      raise OSError(f"no space left on device ({free} bytes free, about {needed} needed)")
+      raise OSError(f"no space left on device: {free} bytes free, about {needed} needed")
     for item, tree in trees.items():
       _orbax().save(unfinished / item, args=ocp.args.StandardSave(tree))
       _require_equal(item, _orbax().restore(unfinished / item, args=ocp.args.StandardRestore(tree)), tree)
@@ -80,7 +83,8 @@ class Checkpoints:
       **meta,
       "leaves": _leaves(next(iter(trees.values()))),
     }
-    facts["files"] = {name: _hash(unfinished / name) for name in _file_names(unfinished)}
+    files = sorted(path for path in unfinished.rglob("*") if path.is_file())
+    facts["files"] = {path.relative_to(unfinished).as_posix(): _hash(path) for path in files}
     (unfinished / "meta.json").write_text(json.dumps({**facts, "sha256": _hash_of(facts)}, indent=1))
     target = self.folder / str(step)
     shutil.rmtree(target, ignore_errors=True)
@@ -161,7 +165,8 @@ def load_learner(folder: str | os.PathLike, seeds: Sequence[int] | None = None) 
   """
   checkpoints = find(folder)
   meta = checkpoints.meta()
-  spec = Spec(**meta["spec"], normalizer=_normalizer(meta["normalizer"]))
+  arrays = {name: np.asarray(value, np.float32) for name, value in meta["normalizer"].items()}
+  spec = Spec(**meta["spec"], normalizer=Normalizer(**arrays))
   try:
     module = importlib.import_module(meta["module"])
     known = {field.name for field in dataclasses.fields(module.Config)}
@@ -266,14 +271,6 @@ def _read_meta(path: pathlib.Path) -> dict[str, Any]:
   return meta
 
 
-def _normalizer(arrays: Mapping[str, list]) -> Normalizer:
-  return Normalizer(**{name: np.asarray(value, np.float32) for name, value in arrays.items()})
-
-
-def _file_names(folder: pathlib.Path) -> list[str]:
-  return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
 def _hash(path: pathlib.Path) -> str:
   """sha256 of a file, "" where there is none."""
   with contextlib.suppress(OSError):
@@ -285,5 +282,18 @@ def _hash_of(value: Any) -> str:
   return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+@contextlib.contextmanager
+def _quiet():
+  """Orbax's writing threads log what they also raise, with tracebacks; what is raised is enough."""
+  before = logging.get_verbosity()
+  logging.set_verbosity(logging.FATAL)
+  try:
+    yield
+  finally:
+    logging.set_verbosity(before)
+
+
 def _first_line(error: BaseException) -> str:
-  return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+  words = str(error).strip() or type(error).__name__
+  full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in words
+  return "no space left on device" if full else words.splitlines()[0][:300]

@@ -8,7 +8,9 @@ import contextlib
 import dataclasses
 import functools
 import math
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -242,16 +244,19 @@ class _Bar:
   """A progress bar with updates a second, time left and the latest score; without a terminal, a line an evaluation."""
 
   def __init__(self, plan: Plan, position: Position, show: bool | None):
-    self._plan, self._began, self._first = plan, time.perf_counter(), position.step
+    self._plan = plan
+    hidden = not show
+    if show is None:  # a terminal without rows, as under some job runners, shows no bar
+      hidden = not sys.stderr.isatty() or not os.get_terminal_size(sys.stderr.fileno()).lines
+    self._lines = show is None and hidden
     self._bar = tqdm(
       total=plan.gradient_steps,
       initial=position.step,
       unit=" updates",
       desc="training",
       dynamic_ncols=True,
-      disable=None if show is None else not show,
+      disable=hidden,
     )
-    self._lines = show is None and self._bar.disable
     self._bar.set_postfix_str("compiling")
 
   def advance(self, steps: int) -> None:
@@ -260,9 +265,8 @@ class _Bar:
   def say(self, words: str, position: Position) -> None:
     self._bar.set_postfix_str(words)
     if self._lines:
-      done, total = position.step - self._first, self._plan.gradient_steps
-      left = math.ceil((time.perf_counter() - self._began) / done * (total - position.step))
-      rate = position.updates_per_second()
+      total, rate = self._plan.gradient_steps, position.updates_per_second()
+      left = math.ceil((total - position.step) / rate)
       print(f"{position.step}/{total} updates, {rate:.0f} updates/s, {left} s left, {words}", flush=True)
 
   def close(self) -> None:

@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import chex
 import jax
@@ -70,6 +72,21 @@ def test_load_policy_in_three_lines(original, where):
   alone = jax.tree.map(lambda leaf: leaf[1], states)
   np.testing.assert_allclose(action, learner.act(alone, (), obs, None)[0], rtol=1e-6)  # the Normalizer came along
   np.testing.assert_array_equal(checkpoints.load_policy(folder)(obs), checkpoints.load_policy(folder, 3)(obs))
+
+
+def test_restores_on_another_number_of_devices(original):
+  program = """
+import sys, jax, numpy as np
+from marl_offline.training import checkpoints
+assert len(jax.devices()) == 3
+print(float(np.sum(checkpoints.load_policy(sys.argv[1])(np.ones((2, 3))))))
+"""
+  environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
+  command = [sys.executable, "-c", program, original[0]]
+  root = pathlib.Path(__file__).resolve().parents[2]
+  ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+  here = float(np.sum(checkpoints.load_policy(original[0])(np.ones((2, 3)))))
+  assert float(ended.stdout) == pytest.approx(here, rel=1e-6), ended.stderr
 
 
 def test_paths_may_be_relative(original, monkeypatch):
@@ -149,7 +166,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(saved, monkeypatch):
     return write(self, *args, **kwargs)
 
   monkeypatch.setattr(pathlib.Path, "write_text", full)
-  with pytest.raises(CheckpointError, match=r"cannot save step 20 .*No space left.*step 10 is intact"):
+  with pytest.raises(CheckpointError, match=r"cannot save step 20 .*no space left.*step 10 is intact"):
     save_again(folder, states)
   assert [path.name for path in folder.iterdir()] == ["10"]
   Checkpoints(folder).restore(like(learner), SEEDS)
