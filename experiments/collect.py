@@ -34,6 +34,10 @@ FROM_SCRATCH = flags.DEFINE_bool(
   "from_scratch", False, "train the policies here instead of using the shipped ones", flag_values=FLAGS
 )
 
+REFERENCES = flags.DEFINE_bool(
+  "references", False, "only measure what scores 0 and 100: uniform play and the last policy", flag_values=FLAGS
+)
+
 VERSION = "v1"
 ROWS = {quality: dict.fromkeys(settings.TASKS, 1_000_000) for quality in settings.QUALITIES}
 ROWS["medium-replay"] = {"spread": 97_500, "tag": 62_500, "world": 80_000}  # as many as OMAR's files hold
@@ -124,9 +128,22 @@ def make(
   return folder
 
 
+def references(task: str) -> dict[str, float]:
+  """Mean returns of uniform play and of the shipped library's last policy with its own noise, 1,000 episodes each."""
+  environment, shelf = settings.TASKS[task](), policies.load(task)
+  players = {"random": record.Behavior(None, 1.0, 1000), "expert": record.Behavior(shelf.actor(-1), 1.0, 1000)}
+  return {
+    name: round(float(record.record(environment, [player], 1_000_000, f"{task} {name}").returns().mean()), 1)
+    for name, player in players.items()
+  }
+
+
 def main() -> None:
   """The binary: checks the names, makes the data sets, says where they are."""
   task = runs.choose("task", TASK.value, settings.TASKS)
+  if REFERENCES.value:
+    print(f"{task}: {references(task)}")
+    return
   quality = runs.choose("quality", QUALITY.value, [*settings.QUALITIES, "all"])
   for each in settings.QUALITIES if quality == "all" else [quality]:
     folder = make(task, each, DATA_DIR.value, seed=SEED.value, rows=NUM_ROWS.value, from_scratch=FROM_SCRATCH.value)

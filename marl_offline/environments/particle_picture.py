@@ -26,11 +26,11 @@ def draw(axes, task: str, state) -> None:
   axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
   for place, radius, solid in zip(state.landmark_pos, bodies.landmark_radius, bodies.landmark_solid, strict=True):
     color = SOLID if solid else FOREST if radius > 0.2 else MARK
-    _disc(axes, place, radius, color, zorder=1)
+    _disc(axes, place, radius, color, zorder=3 if color == MARK else 1)  # a covered mark stays visible
   for index, (place, radius) in enumerate(zip(state.agent_pos, bodies.radius, strict=True)):
     color = LEARNED if index < scenario.num_learned else PREY
     _disc(axes, place, radius, color, zorder=2, alpha=0.8)
-    axes.annotate(str(index), place, ha="center", va="center", color="white", fontsize=7, zorder=3, clip_on=True)
+    axes.annotate(str(index), place, ha="center", va="center", color="white", fontsize=7, zorder=4, clip_on=True)
 
 
 def _disc(axes, place, radius, color, **style) -> None:
