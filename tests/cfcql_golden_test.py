@@ -206,7 +206,7 @@ def test_the_shipped_update_meets_the_same_numbers(name, module, monkeypatch):
   monkeypatch.setattr(joint_critic, "smoothed", lambda *_: policy)
   config = module.Config(hidden_size=gold["critic/fc2.weight"].shape[0], alpha=ALPHA, gamma=GAMMA, normalization="data")
   learner = module.make(spec, config)
-  state = jax.jit(learner.init)(jax.random.key(0))
+  state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(learner.init, jax.random.key(0)))
   state = state.replace(
     critics=critic_params(gold, "critic"), target_critics=critic_params(gold, "target_critic"),
     actors=actor_params(gold, "policy", spec.num_agents),

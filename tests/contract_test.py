@@ -1,6 +1,7 @@
 """Rule 15: one contract for every file in algorithms/, found by listing the folder."""
 
 import dataclasses
+import functools
 import importlib
 import pathlib
 
@@ -25,12 +26,18 @@ def small(config):
   return dataclasses.replace(config, **{n: v for n, v in sizes.items() if hasattr(config, n)})
 
 
+@functools.cache
+def made(name):
+  """Learner and first state, shared by the tests: compiling init takes most of their time."""
+  module = load(name)
+  learner = module.make(games.tiny_spec(), small(module.Config()))
+  return learner, jax.jit(learner.init)(jax.random.key(0))
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_traces_once_keeps_types_stays_finite_and_repeats(name):
-  module, spec = load(name), games.tiny_spec()
-  learner, key = module.make(spec, small(module.Config())), jax.random.key(0)
-  batch = jax.jit(games.random_batch, static_argnums=(0, 2))(spec, key, 8)
-  start = jax.jit(learner.init)(key)
+  (learner, start), key = made(name), jax.random.key(0)
+  batch = games.random_batch(games.tiny_spec(), key, 8)
   step_fn = jax.jit(chex.assert_max_traces(learner.update, n=1))
   first, metrics = step_fn(start, batch, key, 0)
   chex.assert_trees_all_equal(first, step_fn(start, batch, key, 0)[0])
@@ -46,9 +53,8 @@ def test_traces_once_keeps_types_stays_finite_and_repeats(name):
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_act_is_greedy_and_in_range(name):
-  module, spec = load(name), games.tiny_spec()
-  learner = module.make(spec, small(module.Config()))
-  state, obs = jax.jit(learner.init)(jax.random.key(1)), 5.0 * jax.random.normal(jax.random.key(2), (3, 4))
+  learner, state = made(name)
+  obs = 5.0 * jax.random.normal(jax.random.key(2), (3, 4))
   action, memory = learner.act(state, learner.memory, obs, jax.random.key(3))
   other, _ = learner.act(state, memory, obs, jax.random.key(4))
   assert action.shape == (3, 2)

@@ -85,10 +85,10 @@ def test_the_shipped_updates_agree_where_the_algorithms_do(monkeypatch):
   for module in (spacql, cfcql, icql_qs):
     monkeypatch.setitem(module.PROPOSALS, "uniform", propose)
   monkeypatch.setattr(joint_critic, "smoothed", lambda action, *_: action)
-  critics = []
+  critics, state = [], None
   for module in (spacql, cfcql, icql_qs):
     learner = module.make(spec, dataclasses.replace(module.Config(), **sizes))
-    state = jax.jit(learner.init)(jax.random.key(0))
+    state = state or jax.jit(learner.init)(jax.random.key(0))
     critics.append(jax.jit(learner.update)(state, batch, key, 1)[0].critics)
   for other in critics[1:]:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), critics[0], other)
