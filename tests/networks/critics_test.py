@@ -11,7 +11,7 @@ from marl_offline import joint_actions
 from marl_offline.networks.critics import CRITICS
 
 B, Q, M, N, A, S, H = 12, 4, 5, 3, 2, 7, 8
-CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+CLOSE = {"rtol": 1e-5, "atol": 4e-5}  # the gradients are of order 10
 
 
 def naive(params, normalization, rows):
