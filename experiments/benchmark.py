@@ -2,13 +2,15 @@
 
   python -m experiments.benchmark --what environment      (needs jaxmarl: pip install -e .[dev])
 
-environment: steps a second of 1,024 copies of `spread` under uniform play, 25-step episodes, ours beside JaxMARL's
-MPE_simple_spread_v3 with continuous actions. Both are given the same actions and both return what a learner needs
-(observations and rewards), inside one compiled scan. The order alternates; medians of the repeats.
+environment: steps a second of 1,024 copies of `spread`, 25-step episodes from uniform starts, ours beside JaxMARL's
+MPE_simple_spread_v3 with continuous actions. Actions (uniform) and keys are drawn outside what is timed; inside, both
+make observations and rewards of every step, in one compiled scan. The two take turns; medians of the repeats.
 """
 
+import contextlib
 import json
 import statistics
+import sys
 import time
 
 import jax
@@ -26,64 +28,72 @@ STEPS = 25
 
 
 def ours(copies: int):
-  """key -> checksums of 25 steps of our spread."""
+  """(inputs: key -> states and actions, run: inputs -> checksums of 25 steps) of our spread."""
   environment = particle_tasks.spread()
 
-  def run(key):
-    state = jax.vmap(environment.reset)(jax.random.split(key, copies))
+  def inputs(key):
+    key_reset, key_action = jax.random.split(key)
+    state = jax.vmap(environment.reset)(jax.random.split(key_reset, copies))
+    return state, jax.random.uniform(key_action, (STEPS, copies, 3, 2), minval=-1.0, maxval=1.0)
 
-    def one_step(state, key):
-      action = jax.random.uniform(key, (copies, 3, 2), minval=-1.0, maxval=1.0)
-      state, reward, _, _ = jax.vmap(lambda s, a: environment.step(s, a, key))(state, action)
+  def run(state, actions):
+    def one_step(state, action):
+      state, reward, _, _ = jax.vmap(lambda s, a: environment.step(s, a, None))(state, action)
       return state, (jnp.mean(reward), jnp.mean(jax.vmap(environment.observe)(state)))
 
-    return jax.lax.scan(one_step, state, jax.random.split(key, STEPS))[1]
+    return jax.lax.scan(one_step, state, actions)[1]
 
-  return jax.jit(run)
+  return jax.jit(inputs), jax.jit(run)
 
 
 def jaxmarl_spread(copies: int):
-  """key -> checksums of 25 steps of JaxMARL's spread, without its automatic reset, as ours has none.
+  """The same of JaxMARL's spread, by its step without automatic reset, as ours has none.
 
   Raises:
     UserError: jaxmarl is not installed.
   """
   try:
-    import jaxmarl
+    with contextlib.redirect_stdout(sys.stderr):  # it prints while it is imported
+      import jaxmarl
   except ImportError as error:
-    raise runs.UserError("the comparison needs jaxmarl: pip install -e .[dev]") from error
+    raise runs.UserError("the comparison needs jaxmarl: pip install '.[dev]'") from error
   environment = jaxmarl.make("MPE_simple_spread_v3", action_type="Continuous")
-  size = {agent: environment.action_space(agent).shape[0] for agent in environment.agents}
+  agents = environment.agents
+  size = environment.action_space(agents[0]).shape[0]  # five forces, each in [0, 1]
 
-  def run(key):
-    _, state = jax.vmap(environment.reset)(jax.random.split(key, copies))
+  def inputs(key):
+    key_reset, key_action, key_step = jax.random.split(key, 3)
+    _, state = jax.vmap(environment.reset)(jax.random.split(key_reset, copies))
+    actions = jax.random.uniform(key_action, (STEPS, len(agents), copies, size))
+    return state, actions, jax.random.split(key_step, (STEPS, copies))
 
-    def one_step(state, key):
-      keys = jax.random.split(key, copies)
-      action = {agent: jax.random.uniform(key, (copies, size[agent])) for agent in environment.agents}
-      obs, state, reward, _, _ = jax.vmap(environment.step_env)(keys, state, action)
+  def run(state, actions, keys):
+    def one_step(state, step):
+      action, key = step
+      action = dict(zip(agents, action, strict=True))
+      obs, state, reward, _, _ = jax.vmap(environment.step_env)(key, state, action)
       means = [jnp.mean(jnp.stack(list(part.values()))) for part in (reward, obs)]
       return state, tuple(means)
 
-    return jax.lax.scan(one_step, state, jax.random.split(key, STEPS))[1]
+    return jax.lax.scan(one_step, state, (actions, keys))[1]
 
-  return jax.jit(run)
+  return jax.jit(inputs), jax.jit(run)
 
 
-def alternate(functions: dict, repeats: int) -> dict[str, tuple[float, float]]:
-  """Seconds of the first call (compilation) and the median second of the others, for each function, in turns."""
-  first, seconds = {}, {name: [] for name in functions}
-  for name, function in functions.items():
-    start = time.perf_counter()
-    jax.block_until_ready(function(jax.random.key(0)))
-    first[name] = time.perf_counter() - start
-  for repeat in range(repeats):
-    for name, function in functions.items():
-      key = jax.random.key(repeat)
+def alternate(cases: dict, repeats: int) -> dict[str, tuple[float, float]]:
+  """Seconds of the first call (compilation) and the median second of the others, for each case, in turns."""
+  first, seconds = {}, {name: [] for name in cases}
+  for repeat in range(repeats + 1):
+    for name, (inputs, run) in cases.items():
+      given = jax.block_until_ready(inputs(jax.random.key(repeat)))
       start = time.perf_counter()
-      jax.block_until_ready(function(key))
-      seconds[name].append(time.perf_counter() - start)
-  return {name: (first[name], statistics.median(seconds[name])) for name in functions}
+      jax.block_until_ready(run(*given))
+      took = time.perf_counter() - start
+      if repeat:
+        seconds[name].append(took)
+      else:
+        first[name] = round(took, 2)
+  return {name: (first[name], statistics.median(seconds[name])) for name in cases}
 
 
 def environment_lines() -> list[dict]:

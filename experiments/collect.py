@@ -8,6 +8,7 @@ package; --from_scratch trains them anew first. `--quality all` makes the four o
 
 import os
 import pathlib
+import zipfile
 
 import numpy as np
 from absl import flags
@@ -25,7 +26,12 @@ QUALITY = flags.DEFINE_string(
 )
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "folder of the data sets", flag_values=FLAGS)
 SEED = flags.DEFINE_integer(
-  "seed", 0, "seed of the episodes, and of the training with --from_scratch", lower_bound=0, flag_values=FLAGS
+  "seed",
+  0,
+  "seed of the episodes, and of the training with --from_scratch",
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+  flag_values=FLAGS,
 )
 NUM_ROWS = flags.DEFINE_integer(
   "rows", None, "rows, where not the standard number; it becomes part of the name", flag_values=FLAGS
@@ -67,13 +73,27 @@ def snapshots(shelf: policies.Library, quality: str, episodes: int) -> tuple[lis
 
 
 def open_library(task: str, data_dir: pathlib.Path, seed: int, from_scratch: bool) -> policies.Library:
-  """The shipped policies, or ones trained here, kept in <data_dir>/policies for the next quality."""
-  if not from_scratch:
-    return policies.load(task)
-  folder = data_dir / f"policies-seed{seed}"
-  if not (folder / f"{task}.json").exists():
-    policies.save(folder, task, library.train(settings.TASKS[task](), seed))
-  return policies.load(task, folder)
+  """The shipped policies, or ones trained here, kept in <data_dir>/policies-seed<seed> for the next quality.
+
+  Raises:
+    UserError: nothing is shipped for the task, the kept file is damaged, or training did not get far enough.
+  """
+  folder = data_dir / f"policies-seed{seed}" if from_scratch else None
+  try:
+    if folder and not (folder / f"{task}.json").exists():
+      policies.save(folder, task, library.train(settings.TASKS[task](), seed))
+    return policies.load(task, folder)
+  except FileNotFoundError as error:
+    raise runs.UserError(f"no policies of {task} ship with this version; --from_scratch trains them") from error
+  except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    place = f"{folder / task}.*: " if folder else ""
+    raise runs.UserError(f"{place}the policies of {task} cannot be made or read: {error}") from error
+
+
+def version_of(seed: int, rows: int | None, from_scratch: bool) -> str:
+  """v1 for the standard data set; whatever is not standard about another becomes part of its name."""
+  parts = [(f".seed{seed}", seed), (f".rows{rows}", rows), (".scratch", from_scratch)]
+  return VERSION + "".join(words for words, present in parts if present)
 
 
 def make(
@@ -97,8 +117,7 @@ def make(
     raise runs.UserError(
       f"rows={wanted} must be a positive multiple of {environment.horizon}, the length of an episode"
     )
-  version = VERSION + (f".seed{seed}" if seed else "") + (f".rows{rows}" if rows else "")
-  version += ".scratch" if from_scratch else ""
+  version = version_of(seed, rows, from_scratch)
   folder = storage.folder_of(data_dir, task, quality, version)
   if folder.exists():
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
@@ -146,6 +165,10 @@ def main() -> None:
     return
   quality = runs.choose("quality", QUALITY.value, [*settings.QUALITIES, "all"])
   for each in settings.QUALITIES if quality == "all" else [quality]:
+    there = storage.folder_of(DATA_DIR.value, task, each, version_of(SEED.value, NUM_ROWS.value, FROM_SCRATCH.value))
+    if quality == "all" and there.exists():
+      print(f"{there} is there already")
+      continue
     folder = make(task, each, DATA_DIR.value, seed=SEED.value, rows=NUM_ROWS.value, from_scratch=FROM_SCRATCH.value)
     print(f"{folder}  (python -m experiments.inspect_data --folder {folder} shows it)")
 

@@ -3,7 +3,7 @@
   python -m experiments.compare --run runs/spacql-spread-random-paper --run runs/cfcql-spread-random-paper --out results
 
 writes compare.md, compare.json and compare.png into --out. Runs may be finished or not: an unfinished one is shown as
-far as it got and marked. Runs of one algorithm and data set count as one, all their seeds together.
+far as it got and marked. Runs that differ in nothing but their seeds count as one.
 """
 
 import collections
@@ -15,6 +15,7 @@ from absl import flags
 
 from experiments import published, runs
 from marl_offline.evaluation import scores
+from marl_offline.training import logs
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string("run", [], "a run folder; repeatable", flag_values=FLAGS)
@@ -31,37 +32,46 @@ def read(folder: pathlib.Path) -> dict:
   """
   config = runs.read_config(folder)
   try:
-    with np.load(folder / "returns.npz") as file:
-      returns, steps = file["returns"], file["step"]
-  except (OSError, KeyError, ValueError) as error:
-    raise runs.UserError(f"--run={folder} has no evaluation yet: returns.npz cannot be read") from error
-  wanted = config["run"]["gradient_steps"]
-  flags_given = config["flags"]
+    returns, steps = logs.load_returns(folder)
+  except ValueError as error:
+    raise runs.UserError(f"--run={folder} has no evaluation that can be read: {error}") from error
+  flags_given, data = config["flags"], config["dataset"]
   return {
-    **{name: flags_given[name] for name in ("algorithm", "task", "quality", "protocol")},
+    **{name: flags_given[name] for name in ("algorithm", "task", "protocol", "set")},
+    **{name: data[name] for name in ("quality", "origin", "sha256")},
     "config": config["run"]["config"],
     "seeds": config["seeds"],
-    "steps": steps.tolist(),
+    "steps": np.asarray(steps).tolist(),
     "score": scores.normalized(flags_given["task"], returns.mean(axis=2)),  # [seed, evaluation]
-    "finished": bool(steps[-1] >= wanted),
-    "gradient_steps": wanted,
-    "dataset_mean": config["dataset"]["mean_return"],
-    "device": config["device"],
-    "versions": config["versions"],
-    "commit": config["commit"],
+    "gradient_steps": config["run"]["gradient_steps"],
+    "dataset_mean": data["mean_return"],
+    **{name: config[name] for name in ("device", "versions", "commit")},
   }
 
 
 def label(run: dict) -> str:
-  """How runs are told apart: algorithm, protocol, and what --set changed is in the configuration."""
-  return run["algorithm"] if run["protocol"] == "paper" else f"{run['algorithm']} ({run['protocol']})"
+  """How runs are told apart in words: algorithm, then protocol and --set where they are not the paper's."""
+  changed = [] if run["protocol"] == "paper" else [run["protocol"]]
+  changed += run["set"] + ([] if run["origin"] == "collected" else [run["origin"]])
+  return run["algorithm"] + (f" ({', '.join(changed)})" if changed else "")
 
 
 def merge(all_runs: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
-  """(task, quality, label) -> its runs, in the order given."""
+  """(task, quality, label) -> its runs, in the order given.
+
+  Raises:
+    UserError: one seed twice, or two runs of one name that differ in data, length or configuration.
+  """
   cells = collections.defaultdict(list)
   for run in all_runs:
-    cells[run["task"], run["quality"], label(run)].append(run)
+    group = cells[run["task"], run["quality"], label(run)]
+    for other in group:
+      if set(other["seeds"]) & set(run["seeds"]):
+        raise runs.UserError(f"--run: seed {run['seeds'][0]} of {label(run)} on {run['quality']} is there twice")
+      for name in ("config", "sha256", "gradient_steps"):
+        if run[name] != other[name]:
+          raise runs.UserError(f"--run: two runs of {label(run)} on {run['quality']} differ in {name}; compare apart")
+    group.append(run)
   return cells
 
 
@@ -74,7 +84,8 @@ def table(cells: dict) -> tuple[str, list[dict]]:
   rows = []
   for (task, quality, name), group in sorted(cells.items()):
     final = np.concatenate([run["score"][:, -1] for run in group])
-    done = " ".join(f"{run['steps'][-1]}" for run in group) if not all(run["finished"] for run in group) else ""
+    reached = [run["steps"][-1] for run in group]
+    done = ", ".join(map(str, reached)) if min(reached) < group[0]["gradient_steps"] else ""
     paper = published.lookup(group[0]["algorithm"], task, quality)
     data = float(scores.normalized(task, group[0]["dataset_mean"]))
     row = {
@@ -115,9 +126,10 @@ def draw(path: pathlib.Path, cells: dict) -> None:
       color = COLORS.get(name, f"C{index}")
       for run in group:
         axes.plot(run["steps"], run["score"].T, color=color, lw=0.8, alpha=0.4)
-      length = min(len(run["steps"]) for run in group)
-      mean = np.concatenate([run["score"][:, :length] for run in group]).mean(axis=0)
-      axes.plot(group[0]["steps"][:length], mean, color=color, lw=2.0, label=name)
+      steps = sorted(set.intersection(*(set(run["steps"]) for run in group)))
+      at = [[run["steps"].index(step) for step in steps] for run in group]
+      mean = np.concatenate([run["score"][:, i] for run, i in zip(group, at, strict=True)]).mean(axis=0)
+      axes.plot(steps, mean, color=color, lw=2.0, label=name)
       paper = published.lookup(group[0]["algorithm"], *panel)
       if paper and name == group[0]["algorithm"]:
         axes.axhline(paper.mean, color=color, ls=":", lw=1.2)

@@ -4,8 +4,8 @@
 
 First predators and prey learn together (MAPPO, self-play). Then in generations: fresh predators train against the
 frozen, noiseless prey and join a pool; the prey goes on against the whole pool. What fresh predators get out of a prey
-is its worst case; training is over when a generation no longer lowers it. The table goes into `<task>_prey1.json`
-beside the weights of the prey with the best worst case.
+is its worst case; training ends when `patience` generations have not lowered the best one. The table goes into
+`<task>_prey1.json` beside the weights of the best prey so far, after every generation.
 """
 
 import dataclasses
@@ -24,11 +24,12 @@ FLAGS = flags.FlagValues()
 TASK = flags.DEFINE_string("task", "tag", "which chase: tag or world", flag_values=FLAGS)
 OUT = flags.DEFINE_string("out", "prey", "folder for the weights and the table", flag_values=FLAGS)
 ITERATIONS = flags.DEFINE_integer("iterations", 400, "iterations of self-play (12,800 steps each)", flag_values=FLAGS)
-GENERATIONS = flags.DEFINE_integer("generations", 2, "generations after self-play", flag_values=FLAGS)
+GENERATIONS = flags.DEFINE_integer("generations", 8, "generations after self-play, at most", flag_values=FLAGS)
 FRESH = flags.DEFINE_integer(
   "fresh_iterations", 140, "iterations of fresh predators in a generation", flag_values=FLAGS
 )
 PREY = flags.DEFINE_integer("prey_iterations", 120, "iterations of the prey in a generation", flag_values=FLAGS)
+PATIENCE = flags.DEFINE_integer("patience", 2, "generations without progress", lower_bound=1, flag_values=FLAGS)
 SEED = flags.DEFINE_integer("seed", 0, "seed of everything", flag_values=FLAGS)
 
 
@@ -76,16 +77,8 @@ def generations(game, config, seed):
       (prey,) = online.respond(game, calm, PREY.value, seed + 20 + generation, 1, sharers, prey, title).actors[-1]
 
 
-def main() -> None:
-  """The binary: self-play, generations, the table, the weights."""
-  scenarios = {"tag": particle_tasks.tag_scenario, "world": particle_tasks.world_scenario}
-  game = online.as_chase(scenarios[runs.choose("task", TASK.value, scenarios)]())
-  config = mappo.Config()
-  rows, preys = [], []
-  for row, prey in generations(game, config, SEED.value):
-    print(json.dumps(row), flush=True)
-    rows.append(row)
-    preys.append(prey)
+def save(folder: pathlib.Path, rows: list[dict], preys: list, config: mappo.Config) -> int:
+  """The best prey so far and the whole table. -> its generation."""
   best = int(np.argmin([row["fresh_predators_and_prey"][0] for row in rows]))
   facts = {
     "task": TASK.value,
@@ -93,15 +86,34 @@ def main() -> None:
     "learner": "MAPPO: self-play, then generations against a pool of predators",
     "seed": SEED.value,
     "iterations": {"self-play": ITERATIONS.value, "fresh predators": FRESH.value, "prey": PREY.value},
-    "steps_per_iteration": config.copies * game.horizon,
+    "steps_per_iteration": config.copies * particle_tasks.HORIZON,
     "chosen_generation": best,
     "generations": rows,
   }
-  folder = pathlib.Path(OUT.value)
-  folder.mkdir(parents=True, exist_ok=True)
   stem = folder / f"{TASK.value}_{particle_tasks.PREY_VERSION}"
   np.savez(stem.with_suffix(".npz"), **frozen_params(preys[best]))
   stem.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
+  return best
+
+
+def main() -> None:
+  """The binary: self-play, generations, the table, the weights."""
+  scenarios = {"tag": particle_tasks.tag_scenario, "world": particle_tasks.world_scenario}
+  game = online.as_chase(scenarios[runs.choose("task", TASK.value, scenarios)]())
+  for flag in (ITERATIONS, FRESH, PREY):
+    if flag.value < 1 or flag.value % online.CHUNK:
+      raise runs.UserError(f"--{flag.name}={flag.value} must be a positive multiple of {online.CHUNK}")
+  folder = pathlib.Path(OUT.value)
+  if (folder / f"{TASK.value}_{particle_tasks.PREY_VERSION}.npz").exists():
+    raise runs.UserError(f"--out={folder} holds a prey of {TASK.value} already; it is not overwritten")
+  folder.mkdir(parents=True, exist_ok=True)
+  config, rows, preys = mappo.Config(), [], []
+  for row, prey in generations(game, config, SEED.value):
+    print(json.dumps(row), flush=True)
+    rows.append(row)
+    preys.append(prey)
+    if len(rows) - 1 - save(folder, rows, preys, config) >= PATIENCE.value:
+      break
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def from_history(
   environment: PureEnvironment, history: online.History, config: mappo.Config, seed: int
 ) -> policies.Library:
   """Scores a finished run's snapshots and keeps those that the qualities need."""
-  actors = [actor for (actor,) in history.actors]
+  actors = [policies.rounded(actor) for (actor,) in history.actors]
   returns = snapshot_returns(environment, actors, seed + 1)
   normalized = scores.normalized(environment.name, returns)
   roles = policies.choose(environment.name, normalized)

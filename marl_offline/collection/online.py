@@ -22,7 +22,9 @@ class History(NamedTuple):
   """What training leaves behind, one row a chunk of iterations. Z snapshots, the first before any learning."""
 
   env_steps: np.ndarray  # [Z] steps of the task seen so far
-  returns: np.ndarray  # [Z, teams] mean over agents of the episode return, noise included, while training
+  returns: (
+    np.ndarray
+  )  # [Z, teams] mean return with noise in the chunk that led here; the first two are the same chunk's
   actors: list[tuple[Any, ...]]  # [Z] of (actor of each team)
 
 

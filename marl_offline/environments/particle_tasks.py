@@ -57,10 +57,10 @@ def spread_scenario(num_agents: int = 3) -> Scenario:
   """Cooperative Navigation. r_i = sum_l min(1 / min_a |p_a - p_l|, 10) - 5 * #{j != i : |p_i - p_j| < 0.3}.
 
   Raises:
-    ValueError: fewer than 2 or more than 10 agents; the original knows no others.
+    ValueError: no agents.
   """
-  if not 2 <= num_agents <= 10:
-    raise ValueError(f"num_agents={num_agents} must lie in 2..10 for spread")
+  if num_agents < 1:
+    raise ValueError(f"num_agents={num_agents} must be at least 1")
   bodies = Bodies(
     radius=_filled((num_agents, 0.15)),
     gain=_filled((num_agents, 5.0)),
@@ -68,7 +68,7 @@ def spread_scenario(num_agents: int = 3) -> Scenario:
     landmark_radius=_filled((num_agents, 0.05)),
     landmark_solid=np.zeros(num_agents, bool),
   )
-  bound = 1.0 if num_agents <= 3 else 2.0
+  bound = 1.0 if num_agents <= 3 else 2.0  # the original says so for 4 to 10 agents, and nothing of more
 
   def observe(state):
     silence = jnp.zeros(2 * (num_agents - 1))  # a message channel that nobody uses

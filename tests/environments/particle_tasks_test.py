@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from marl_offline.environments import particle_tasks, particle_world
+from marl_offline.environments import particle_picture, particle_tasks, particle_world
 from marl_offline.environments.api import observation_hash
 from marl_offline.environments.particle_world import WorldState
 
@@ -46,7 +46,7 @@ def test_bodies_that_touch_part_as_in_the_original(scenario, agents, velocity, r
 
 
 def test_full_throttle_speeds():
-  # spread: v = 0.75 v + 0.5, so 0.5, then towards 2. Predators: 0.9, then capped at 1. Prey: 1.6, capped at 1.3 at once.
+  # spread: v = 0.75 v + 0.5, so 0.5, then towards 2. Predators: 0.9, then capped at 1. Prey: 1.6, capped at 1.3.
   def speeds(scenario, steps):
     far = [(3.0 * i, 0.0) for i in range(len(scenario.bodies.radius))]
     state = at_rest(scenario, far, landmark=lambda j: (-50.0 - j, 0.0))
@@ -99,25 +99,40 @@ def test_episodes_are_cut_after_25_steps_and_never_terminate(task):
     assert 150 < jnp.mean(jnp.sum(reward[:, :25], axis=1)) < 172
 
 
-@pytest.mark.parametrize("num_agents", [2, 3, 5, 10])
+@pytest.mark.parametrize("num_agents", [1, 2, 3, 5, 12])
 def test_spread_takes_other_numbers_of_agents(num_agents):
   environment = particle_tasks.spread(num_agents)
   state = environment.reset(jax.random.key(0))
   obs = environment.observe(state)
   assert obs.shape == (num_agents, environment.obs_size) == (num_agents, 4 + 2 * num_agents + 4 * (num_agents - 1))
-  assert (jnp.abs(state.agent_pos).max() > 1.0) == (num_agents > 3)  # the square doubles
+  pos = jax.vmap(environment.reset)(jax.random.split(jax.random.key(1), 50)).agent_pos
+  assert (jnp.abs(pos).max() > 1.0) == (num_agents > 3)  # the square doubles
+  after, reward, _, _ = environment.step(state, jnp.zeros((num_agents, 2)), jax.random.key(2))
+  assert reward.shape == (num_agents,) and np.isfinite(after.agent_vel).all()
   if num_agents != 3:
     assert observation_hash(environment) != observation_hash(particle_tasks.spread())
 
 
-def test_one_agent_is_no_spread():
-  with pytest.raises(ValueError, match=r"num_agents=1 must lie in 2\.\.10"):
-    particle_tasks.spread(1)
+def test_no_agents_is_no_spread():
+  with pytest.raises(ValueError, match="num_agents=0 must be at least 1"):
+    particle_tasks.spread(0)
+
+
+@pytest.mark.parametrize("task", ["spread", "tag", "world"])
+def test_a_picture_shows_every_body_and_landmark(task):
+  from matplotlib.figure import Figure
+
+  scenario = getattr(particle_tasks, f"{task}_scenario")()
+  state = jax.tree.map(np.asarray, scenario.reset(jax.random.key(0)))
+  axes = Figure().add_subplot()
+  particle_picture.draw(axes, task, state)
+  assert len(axes.patches) == len(state.agent_pos) + len(state.landmark_pos)
+  assert [text.get_text() for text in axes.texts] == [str(i) for i in range(len(state.agent_pos))]
 
 
 @pytest.mark.parametrize("task", ["tag", "world"])
 def test_the_prey_acts_in_range_and_runs(task):
-  # One predator close on the left, the others far: the prey's first move goes away from it or along a wall, not into it.
+  # One predator close on the left, the others far: on average the prey's first move leads away from it.
   scenario = getattr(particle_tasks, f"{task}_scenario")()
   params = particle_tasks.frozen_prey(task)
 
