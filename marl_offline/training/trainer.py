@@ -7,10 +7,7 @@ into one for the initial state and one for the run, `keys_at` folds the step int
 import contextlib
 import dataclasses
 import functools
-import math
-import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,11 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
+
+from marl_offline.training import progress
 
 
 class NonFinite(RuntimeError):
-  """A metric stopped being finite; the sentence names the step, the seed and the term."""
+  """A metric, a parameter or a return stopped being finite; the sentence names the step, the seed and the terms."""
 
 
 def seed_keys(seeds: Sequence[int]) -> tuple[jax.Array, jax.Array]:
@@ -42,6 +40,12 @@ def first_false(flags: jax.Array, first_step: jax.Array) -> jax.Array:
   return jnp.where(jnp.all(flags, axis=0), -1, first_step + jnp.argmin(flags, axis=0)).astype(jnp.int32)
 
 
+def all_finite(state: Any) -> jax.Array:
+  """Whether every floating number of a tree is finite. -> [] bool."""
+  floating = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+  return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in floating]))
+
+
 @functools.partial(jax.jit, static_argnames=("update", "draw", "num_steps"), donate_argnames="states")
 def train_chunk(update, draw, states, dataset, run_keys, first_step, num_steps):
   """`num_steps` updates of every seed in one compiled scan.
@@ -59,7 +63,8 @@ def train_chunk(update, draw, states, dataset, run_keys, first_step, num_steps):
     num_steps: static.
 
   Returns:
-    states, mean of each metric [seeds], first non-finite step of each metric [seeds] (-1: none).
+    states, mean of each metric [seeds], and where each stopped being finite [seeds] (-1: nowhere): the first step of
+    each metric, and as "parameters" the chunk's last step if the state it ends with, which may be saved, is not.
   """
 
   def one_step(states, step):
@@ -71,8 +76,9 @@ def train_chunk(update, draw, states, dataset, run_keys, first_step, num_steps):
 
   states, metrics = jax.lax.scan(one_step, states, first_step + jnp.arange(num_steps))
   means = jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
-  broken = jax.tree.map(lambda m: first_false(jnp.isfinite(m), first_step), metrics)
-  return states, means, broken
+  broken = {name: first_false(jnp.isfinite(m), first_step) for name, m in metrics.items()}
+  last_step = first_step + num_steps - 1
+  return states, means, broken | {"parameters": first_false(jax.vmap(all_finite)(states)[None], last_step)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,11 +190,29 @@ class Hooks:
 
 
 def check_finite(broken: dict[str, np.ndarray], seeds: Sequence[int]) -> None:
-  """Raises NonFinite naming the earliest step, its term and its seed. broken: metric -> bad step or -1 [seeds]."""
-  bad = [(int(s), name, seed) for name, steps in broken.items() for s, seed in zip(steps, seeds, strict=True) if s >= 0]
-  if bad:
-    step, name, seed = min(bad)
-    raise NonFinite(f"{name} of seed {seed} is not finite from gradient step {step} on")
+  """Looks whether anything broke. broken: metric -> bad step or -1 [seeds].
+
+  Raises:
+    NonFinite: names the earliest step, the first seed it happened to, all of its terms, and the other seeds.
+  """
+  bad = [(int(s), seed, name) for name, steps in broken.items() for s, seed in zip(steps, seeds, strict=True) if s >= 0]
+  if not bad:
+    return
+  step, first, _ = min(bad)
+  terms = ", ".join(sorted(name for s, seed, name in bad if (s, seed) == (step, first)))
+  others = sorted({seed for s, seed, _ in bad if s == step} - {first})
+  too = f" (and of seed{'s' * (len(others) > 1)} {', '.join(map(str, others))})" if others else ""
+  raise NonFinite(f"{terms} of seed {first}{too} not finite from gradient step {step} on")
+
+
+def check_returns(returns: np.ndarray, seeds: Sequence[int], step: int) -> None:
+  """Looks whether an evaluation's returns [seeds, episodes] are numbers.
+
+  Raises:
+    NonFinite: names the step and the seeds.
+  """
+  if bad := [str(seed) for seed, row in zip(seeds, returns, strict=True) if not np.all(np.isfinite(row))]:
+    raise NonFinite(f"return of seed {', '.join(bad)} not finite in the evaluation at gradient step {step}")
 
 
 def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, show_bar=None):
@@ -210,12 +234,12 @@ def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, 
   Raises:
     NonFinite: after the state was set aside; the last good checkpoint stays.
   """
-  init_keys, run_keys = seed_keys(seeds)
-  states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states
   position = position or Position()
-  compiled = set()
-  bar = _Bar(plan, position, show_bar)
+  compiled, saved = set(), position.step if states is not None else None
+  bar = progress.Bar(plan, position, show_bar)
   with StopSignals() as stop, contextlib.closing(bar):
+    init_keys, run_keys = seed_keys(seeds)
+    states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states
     while position.step < plan.gradient_steps and not stop.asked:
       began, length = time.perf_counter(), plan.chunk(position.step)
       states, means, broken = train_chunk(learner.update, draw, states, dataset, run_keys, position.step, length)
@@ -223,51 +247,28 @@ def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, 
       seconds = time.perf_counter() - began
       position = position.after_chunk(length, means, seconds, timed=length in compiled)
       compiled.add(length)
-      try:
+      with _set_aside(hooks, states, position):
         check_finite(broken, seeds)
-      except NonFinite as error:
-        raise NonFinite(f"{error}; {hooks.set_aside(states, position)}") from None
       bar.advance(length)
       if position.step % plan.interval == 0:
         began = time.perf_counter()
         returns = hooks.evaluate(states)
+        with _set_aside(hooks, states, position):
+          check_returns(returns, seeds, position.step)
         bar.say(hooks.log(position, returns), position)
         position = position.after_evaluation(time.perf_counter() - began)
         hooks.save(states, position)
-      elif stop.asked:
-        hooks.save(states, position)
+        saved = position.step
+    if saved != position.step:  # stopped between evaluations, or before the first update
+      hooks.save(states, position)
   stopped = stop.asked if position.step < plan.gradient_steps else ""
   return states, position, stopped
 
 
-class _Bar:
-  """A progress bar with updates a second, time left and the latest score; without a terminal, a line an evaluation."""
-
-  def __init__(self, plan: Plan, position: Position, show: bool | None):
-    self._plan = plan
-    hidden = not show
-    if show is None:  # a terminal without rows, as under some job runners, shows no bar
-      hidden = not sys.stderr.isatty() or not os.get_terminal_size(sys.stderr.fileno()).lines
-    self._lines = show is None and hidden
-    self._bar = tqdm(
-      total=plan.gradient_steps,
-      initial=position.step,
-      unit=" updates",
-      desc="training",
-      dynamic_ncols=True,
-      disable=hidden,
-    )
-    self._bar.set_postfix_str("compiling")
-
-  def advance(self, steps: int) -> None:
-    self._bar.update(steps)
-
-  def say(self, words: str, position: Position) -> None:
-    self._bar.set_postfix_str(words)
-    if self._lines:
-      total, rate = self._plan.gradient_steps, position.updates_per_second()
-      left = math.ceil((total - position.step) / rate)
-      print(f"{position.step}/{total} updates, {rate:.0f} updates/s, {left} s left, {words}", flush=True)
-
-  def close(self) -> None:
-    self._bar.close()
+@contextlib.contextmanager
+def _set_aside(hooks: Hooks, states: Any, position: Position):
+  """Keeps the state of a run that fails inside, and says in the sentence where."""
+  try:
+    yield
+  except NonFinite as error:
+    raise NonFinite(f"{error}; {hooks.set_aside(states, position)}") from None

@@ -21,7 +21,6 @@ class Config:
   batch_size: int = 8
   learning_rate: float = 0.05
   sizes: tuple = (1, 2)
-  poison_step: int = -1  # from here on, `loss` of the seeds whose first weight is positive is not a number
 
 
 @struct.dataclass
@@ -55,8 +54,6 @@ def make(spec: Spec, config: Config) -> Learner:
     target = jax.lax.cond(
       step % 5 == 4, lambda: optax.incremental_update(actors, state.target_actors, 0.1), lambda: state.target_actors
     )
-    if config.poison_step >= 0:
-      loss = jnp.where((step >= config.poison_step) & (state.actors["w"][0, 0, 0] > 0), jnp.nan, loss)
     return State(actors, target, opt, jax.random.fold_in(state.key, 1)), {"loss": loss, "noise": jnp.mean(noise)}
 
   def act(state, memory, obs, key):

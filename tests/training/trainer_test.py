@@ -6,10 +6,12 @@ import signal
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from marl_offline.training import trainer
+from marl_offline.types import Learner
 from tests.training import tiny
 
 
@@ -45,30 +47,43 @@ def fit(plan, seeds=(0, 1), config=tiny.Config(), **changed):  # noqa: B008
   return trainer.fit(learner, tiny.draw, tiny.dataset(), seeds, plan, hooks(**changed), show_bar=False)
 
 
-def test_a_seed_among_five_is_that_seed_alone():
-  five, metrics_five = train([0, 1, 2, 3, 4], [10])
+def test_a_seed_among_several_is_that_seed_alone_and_chunks_only_divide_time():
+  both, metrics = train([2, 3], [5, 5])
   alone, metrics_alone = train([3], [10])
   chex.assert_trees_all_close(
-    jax.tree.map(lambda leaf: leaf[3], without_key(five)),
+    jax.tree.map(lambda leaf: leaf[1], without_key(both)),
     jax.tree.map(lambda leaf: leaf[0], without_key(alone)),
     atol=1e-6,
   )
-  np.testing.assert_allclose(metrics_five[0][0]["loss"][3], metrics_alone[0][0]["loss"][0], rtol=1e-5)
-  assert np.std(metrics_five[0][0]["loss"]) > 0, "seeds must differ"
-
-
-def test_chunks_divide_time_and_nothing_else():
-  chex.assert_trees_all_equal(without_key(train([0, 1], [10])[0]), without_key(train([0, 1], [5, 5])[0]))
+  losses = np.mean([means["loss"] for means, _ in metrics], axis=0)
+  np.testing.assert_allclose(losses[1], metrics_alone[0][0]["loss"][0], rtol=1e-5)
+  assert losses[0] != losses[1], "seeds must differ"
+  chex.assert_trees_all_equal(without_key(both), without_key(train([2, 3], [10])[0]))
 
 
 def test_equal_chunks_compile_once():
-  learner, (init_keys, run_keys) = tiny.make(tiny.spec(), tiny.Config()), trainer.seed_keys([0])
+  learner, (init_keys, run_keys) = small(lambda weight, step: weight), trainer.seed_keys([0])
   update = chex.assert_max_traces(learner.update, n=1)
   states, data = jax.vmap(learner.init)(init_keys), tiny.dataset()
   before = trainer.train_chunk._cache_size()
   for step in (0, 7, 14):
     states, _, _ = trainer.train_chunk(update, tiny.draw, states, data, run_keys, step, 7)
   assert trainer.train_chunk._cache_size() == before + 1
+
+
+def small(update, loss=lambda weight, step: weight):
+  """A learner of one weight, 1.0, 0.53 and 0.35 in the seeds 0, 1, 2 at first; update(weight, step) -> weight."""
+
+  def one(state, batch, key, step):
+    return {"w": update(state["w"], step), "key": state["key"]}, {"loss": loss(state["w"], step)}
+
+  init = lambda key: {"w": jax.random.normal(key), "key": key}  # noqa: E731
+  return Learner(init, one, lambda state, memory, obs, key: (obs, memory))
+
+
+def fit_small(update=lambda weight, step: weight, loss=lambda weight, step: weight, plan=None, **changed):
+  learner, plan = small(update, loss), plan or trainer.Plan(20, 4, 5)
+  return trainer.fit(learner, tiny.draw, tiny.dataset(), (0, 1, 2), plan, hooks(**changed), show_bar=False)
 
 
 def test_first_false_by_hand():
@@ -102,29 +117,75 @@ def test_metrics_are_means_since_the_last_evaluation():
     return ""
 
   fit(trainer.Plan(20, 2, 5), log=log)
-  _, chunks = train([0, 1], [10, 10])
+  _, chunks = train([0, 1], [5, 5, 5, 5])
   assert [step for step, _, _ in seen] == [10, 20]
   assert seen[0][2] == (2, 3)
-  np.testing.assert_allclose([loss for _, loss, _ in seen], [means["loss"] for means, _ in chunks], rtol=1e-5)
+  losses = np.array([means["loss"] for means, _ in chunks])  # [chunk, seed]
+  np.testing.assert_allclose([loss for _, loss, _ in seen], losses.reshape(2, 2, 2).mean(axis=1), rtol=1e-5)
 
 
 def test_non_finite_names_step_seed_and_term_and_sets_the_state_aside():
   aside, saved = [], []
-  with pytest.raises(
-    trainer.NonFinite, match=r"loss of seed \d is not finite from gradient step 13 on; set aside"
-  ) as caught:
-    fit(
-      trainer.Plan(40, 8, 5),
-      seeds=tuple(range(6)),
-      config=tiny.Config(poison_step=13),
-      evaluate=lambda states: np.zeros((6, 1)),
+  with pytest.raises(trainer.NonFinite, match=r"^loss of seed 0 not finite from gradient step 13 on; set aside$"):
+    fit_small(
+      loss=lambda weight, step: jnp.where((step >= 13) & (weight > 0.9), jnp.nan, weight),
+      evaluate=lambda states: np.zeros((3, 1)),
       save=lambda states, position: saved.append(position.step),
       set_aside=lambda states, position: aside.append(position.step) or "set aside",
     )
   assert (aside, saved) == ([15], [5, 10])
-  seed = int(str(caught.value).split("seed ")[1].split()[0])
-  _, chunks = train(range(6), [5, 5, 5], tiny.Config(poison_step=13))
-  assert seed == np.flatnonzero(chunks[-1][1]["loss"] == 13)[0]
+
+
+def test_a_parameter_that_no_metric_shows_is_seen_before_it_is_saved():
+  saved, aside = [], []
+  with pytest.raises(
+    trainer.NonFinite, match=r"^parameters of seed 0 \(and of seed 1\) not finite from gradient step 9 on; here"
+  ):
+    fit_small(
+      lambda weight, step: jnp.where((step >= 7) & (weight > 0.5), jnp.inf, weight),
+      loss=lambda weight, step: jnp.zeros(()),
+      evaluate=lambda states: np.zeros((3, 1)),
+      save=lambda states, position: saved.append(position.step),
+      set_aside=lambda states, position: aside.append(position.step) or "here",
+    )
+  assert (saved, aside) == ([5], [10])
+
+
+def test_all_terms_of_the_earliest_step_are_named():
+  broken = {"td": np.array([9, 7, -1]), "loss": np.array([-1, 7, 7]), "w_1": np.array([-1, 8, -1])}
+  with pytest.raises(trainer.NonFinite) as caught:
+    trainer.check_finite(broken, [3, 4, 5])
+  assert str(caught.value) == "loss, td of seed 4 (and of seed 5) not finite from gradient step 7 on"
+  trainer.check_finite({"loss": np.array([-1])}, [0])
+
+
+def test_returns_that_are_no_numbers_are_neither_logged_nor_saved():
+  logged, saved = [], []
+  with pytest.raises(trainer.NonFinite, match="return of seed 1 not finite in the evaluation at gradient step 5; here"):
+    fit_small(
+      evaluate=lambda states: np.array([[0.0, 1.0], [0.0, np.nan], [0.0, 0.0]]),
+      log=lambda position, returns: logged.append(position) or "",
+      save=lambda states, position: saved.append(position),
+      set_aside=lambda states, position: "here",
+    )
+  assert (logged, saved) == ([], [])
+
+
+def test_a_stop_while_the_learner_is_made_saves_at_step_0(monkeypatch):
+  saved, init = [], trainer.seed_keys
+  monkeypatch.setattr(trainer, "seed_keys", lambda seeds: (signal.raise_signal(signal.SIGTERM), init(seeds))[1])
+  _, position, stopped = fit_small(save=lambda states, position: saved.append(position.step))
+  assert (position.step, stopped, saved) == (0, "SIGTERM", [0])
+
+
+def test_a_stop_after_the_last_look_at_it_saves_too(monkeypatch):
+  saved = []
+  monkeypatch.setattr(
+    trainer.progress.Bar, "advance", lambda self, steps: saved or os.kill(os.getpid(), signal.SIGTERM)
+  )
+  plan = trainer.Plan(20, 1, 5)
+  _, position, stopped = fit_small(plan=plan, save=lambda states, position: saved.append(position.step))
+  assert (position.step, stopped, saved) == (5, "SIGTERM", [5])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
