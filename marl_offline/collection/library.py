@@ -10,19 +10,19 @@ from marl_offline.collection import mappo, online, policies
 from marl_offline.environments.api import PureEnvironment, observation_hash
 from marl_offline.evaluation import scores
 
+CONFIG = mappo.Config()
 ITERATIONS = 400  # of 12,800 steps each
 EPISODES = 1000  # that each snapshot is scored with
 
 
-def train(environment: PureEnvironment, seed: int, iterations: int = ITERATIONS) -> policies.Library:
+def train(environment: PureEnvironment, seed: int) -> policies.Library:
   """A library of our own, from nothing. About four minutes on two cores for `spread`.
 
   Raises:
     ValueError: the run did not get as far as the data set's qualities need.
   """
-  config = mappo.Config()
-  history = online.train(online.as_game(environment), config, iterations, seed, title=f"{environment.name}: MAPPO")
-  return from_history(environment, history, config, seed)
+  history = online.train(online.as_game(environment), CONFIG, ITERATIONS, seed, title=f"{environment.name}: MAPPO")
+  return from_history(environment, history, CONFIG, seed)
 
 
 def snapshot_returns(environment: PureEnvironment, actors: list[Any], seed: int) -> np.ndarray:

@@ -1,0 +1,103 @@
+"""The shipped policies give the data that the issue of the library is about: its bands, size, names, refusals."""
+
+import json
+import pathlib
+
+import pytest
+
+from experiments import collect
+from marl_offline.collection import policies
+from marl_offline.datasets import storage
+from marl_offline.evaluation import scores
+from tests.experiments import binaries
+
+# Mean normalised return of each data set (for random: of the return itself, on spread), a little wider than wanted of a
+# million rows, because a test records fewer. One standard error of 400 episodes is 1 to 3 points.
+BANDS = {
+  "spread": {"random": (-3, 3), "medium-replay": (5, 20), "medium": (25, 40), "expert": (99, 110)},
+  "tag": {"random": (-4, 4), "medium-replay": (0, 15), "medium": (53, 77), "expert": (96, 125)},
+  "world": {"random": (-4, 4), "medium-replay": (3, 18), "medium": (68, 92), "expert": (96, 125)},
+}
+
+
+def call(*arguments):
+  return binaries.call(collect.main, collect.FLAGS, *arguments)
+
+
+@pytest.mark.parametrize("task", BANDS)
+def test_every_quality_of_a_task_lies_in_its_band(task, tmp_path):
+  status, out, err = call(f"--task={task}", "--quality=all", "--rows=10000", f"--data_dir={tmp_path}")
+  assert status == 0, err
+  for quality, (low, high) in BANDS[task].items():
+    folder = tmp_path / f"{task}-{quality}-v1.rows10000"
+    episodes, card = storage.load(folder)
+    assert str(folder) in out
+    assert episodes.num_rows == 10_000 and episodes.num_episodes == 400
+    assert low <= card["normalized_mean"] <= high, (quality, card["normalized_mean"])
+    assert card["environment"]["name"] == task and card["origin"] == "collected"
+    assert sum(entry["episodes"] for entry in card["policies"]) == 400
+  status, out, err = call(f"--task={task}", "--quality=all", "--rows=10000", f"--data_dir={tmp_path}")
+  assert status == 0 and out.count("is there already") == 4  # an interrupted call is simply made again
+
+
+def test_the_shipped_policies_are_small_and_the_standard_sizes_the_papers():
+  shipped = pathlib.Path(policies.__file__).parent / "policies"
+  assert sum(path.stat().st_size for path in shipped.iterdir()) < 5e6
+  assert {task: collect.ROWS["medium-replay"][task] for task in BANDS} == {
+    "spread": 97500,
+    "tag": 62500,
+    "world": 80000,
+  }
+  assert {collect.ROWS[quality][task] for quality in ("random", "medium", "expert") for task in BANDS} == {1_000_000}
+
+
+def test_the_references_are_what_the_shipped_policies_score():
+  for task in ("tag", "world"):
+    reference, curve = scores.REFERENCES[task], policies.load(task).facts["curve"]
+    assert abs(curve["return"][-1] - reference.expert) < 0.08 * reference.expert
+    assert abs(curve["normalized"][-1] - 100) < 8
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    (["--task=spraed"], "--task=spraed is not known (did you mean spread?); known: spread, tag, world"),
+    (["--quality=exprt"], "did you mean expert?"),
+    (["--rows=30"], "rows=30 must be a positive multiple of 25"),
+    (["--rows=many"], "rows"),
+    (["--seed=99999999999999999999"], "seed"),
+    (["--speed=1"], "speed"),
+  ],
+)
+def test_bad_flags_are_one_sentence_and_write_nothing(arguments, words, tmp_path):
+  status, _, err = call(f"--data_dir={tmp_path / 'data'}", *arguments)
+  assert words in binaries.sentence(status, err)
+  assert not (tmp_path / "data").exists()
+
+
+def test_a_data_set_that_is_there_is_not_overwritten(tmp_path):
+  folder = binaries.make_data("spread", "random", tmp_path)
+  before = (folder / "card.json").read_bytes()
+  status, _, err = call("--quality=random", f"--data_dir={tmp_path}")
+  assert "already exists and is not overwritten" in binaries.sentence(status, err)
+  assert (folder / "card.json").read_bytes() == before
+
+
+def test_missing_or_damaged_policies_are_one_sentence(tmp_path, monkeypatch):
+  monkeypatch.setattr(policies.resources, "files", lambda package: tmp_path)
+  status, _, err = call("--quality=medium", f"--data_dir={tmp_path}")
+  assert "no policies of spread ship with this version; --from_scratch trains them" in binaries.sentence(status, err)
+  kept = tmp_path / "policies-seed0"
+  kept.mkdir()
+  (kept / "spread.json").write_text(json.dumps({}))
+  (kept / "spread.npz").write_bytes(b"no archive")
+  status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
+  assert "policies-seed0/spread.*" in binaries.sentence(status, err)
+
+
+def test_from_scratch_says_when_training_did_not_get_far_enough(tmp_path, monkeypatch):
+  monkeypatch.setattr(collect.library, "ITERATIONS", 2)
+  monkeypatch.setattr(collect.library, "EPISODES", 20)
+  monkeypatch.setattr(collect.library, "CONFIG", collect.library.mappo.Config(copies=8, hidden=8, epochs=1))
+  status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
+  assert "below the level 31.8 that a data set needs" in err.splitlines()[-1] and status == 2
