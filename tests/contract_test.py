@@ -34,6 +34,16 @@ def made(name):
   return learner, jax.jit(learner.init)(jax.random.key(0))
 
 
+def check_spacql_metrics(metrics):
+  """All that the papers' figures need."""
+  names = {"td_loss", "penalty", "q_data", "target_mean", "k_eff", "critic_grad_norm", "actor_grad_norm", "actor_loss"}
+  assert names | {f"{letter}_{k}" for letter in "uw" for k in (1, 2, 3)} == set(metrics)
+  weights = [float(metrics[f"w_{k}"]) for k in (1, 2, 3)]
+  np.testing.assert_allclose(sum(weights), 1.0, rtol=1e-5)
+  np.testing.assert_allclose(metrics["k_eff"], np.dot(weights, [1, 2, 3]), rtol=1e-5)
+  assert all(0 < weight < 1 for weight in weights) and all(metrics[f"u_{k}"] > 0 for k in (1, 2, 3))
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_traces_once_keeps_types_stays_finite_and_repeats(name):
   (learner, start), key = made(name), jax.random.key(0)
@@ -49,6 +59,8 @@ def test_traces_once_keeps_types_stays_finite_and_repeats(name):
   moved = [leaf_a is not leaf_b and not np.array_equal(leaf_a, leaf_b) for leaf_a, leaf_b in
            zip(jax.tree.leaves(start), jax.tree.leaves(first), strict=True)]  # fmt: skip
   assert any(moved)
+  if name == "spacql":
+    check_spacql_metrics(metrics)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

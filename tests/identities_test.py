@@ -76,19 +76,28 @@ def test_summed_individual_errors_have_the_gradient_of_the_averaged_operators_er
   assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(first)) > 0.1
 
 
-def test_the_shipped_updates_agree_where_the_algorithms_do(monkeypatch):
-  """One agent: k = 1 = n, so SPaCQL, CFCQL and ICQL-QS take the very same critic step."""
-  spec, sizes = games.tiny_spec(num_agents=1), SMALL
+@pytest.mark.parametrize(("neighbour", "k", "exact_subsets"), [(cfcql, 3, False), (cfcql, 3, True), (icql_qs, 1, True)])
+def test_the_shipped_update_with_all_weight_on_one_k_is_its_neighbours(neighbour, k, exact_subsets, monkeypatch):
+  """Three agents, the same proposals: the critic step of spacql.update is CFCQL's at k = 3, ICQL-QS's at k = 1."""
+  spec = games.tiny_spec()
   batch, key = games.random_batch(spec, jax.random.key(1)), jax.random.key(5)
-  recorded = jax.random.uniform(jax.random.key(6), (16, 2, 1, 2), minval=-1.0)
-  propose = lambda *_: Proposals(recorded, jnp.full((16, 2, 1), 2 * np.log(0.5)))  # noqa: E731
-  for module in (spacql, cfcql, icql_qs):
+  recorded = jax.random.uniform(jax.random.key(6), (16, 2, 3, 2), minval=-1.0)
+  propose = lambda *_: Proposals(recorded, jnp.full((16, 2, 3), 2 * np.log(0.5)))  # noqa: E731
+  for module in (spacql, neighbour):
     monkeypatch.setitem(module.PROPOSALS, "uniform", propose)
   monkeypatch.setattr(joint_critic, "smoothed", lambda action, *_: action)
-  critics, state = [], None
-  for module in (spacql, cfcql, icql_qs):
-    learner = module.make(spec, dataclasses.replace(module.Config(), **sizes))
+  monkeypatch.setattr(losses, "inverse_weights", lambda u: jnp.zeros_like(u).at[..., k - 1].set(1.0))
+  after, state = [], None
+  for module, changes in ((spacql, {"exact_subsets": exact_subsets}), (neighbour, {})):
+    learner = module.make(spec, dataclasses.replace(module.Config(), **SMALL, **changes))
     state = state or jax.jit(learner.init)(jax.random.key(0))
-    critics.append(jax.jit(learner.update)(state, batch, key, 1)[0].critics)
-  for other in critics[1:]:
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), critics[0], other)
+    after.append(jax.jit(learner.update)(state, batch, key, 1))
+  (ours, metrics), (theirs, _) = after
+  assert metrics["k_eff"] == k
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours.critics, theirs.critics)
+
+
+def test_exact_subsets_are_for_few_agents():
+  many = dataclasses.replace(spacql.Config(), **SMALL, exact_subsets=True)
+  with pytest.raises(ValueError, match="exact_subsets=True needs at most 6 agents, not 7"):
+    spacql.make(games.tiny_spec(num_agents=7), many)
