@@ -1,6 +1,9 @@
-"""Evaluates a finished or running run folder: python -m experiments.evaluate --run_dir runs/x [--render episode.gif]
+"""Evaluates a run, finished or not: the table of every seed's newest checkpoint, the learning curves, an episode.
 
-Prints the table of every seed's newest checkpoint, draws the learning curves, and renders an episode when asked.
+  python -m experiments.evaluate --run_dir runs/spacql-spread-medium-replay-quick
+  python -m experiments.evaluate --run_dir runs/spacql-spread-medium-replay-quick --render episode.gif --seed 1
+
+The curves go into learning_curve.png in the run's folder. Exit status: 0 done; 2 input or disk.
 """
 
 import pathlib
@@ -27,7 +30,12 @@ flags.DEFINE_integer("episode", 0, "which episode --render shows", lower_bound=0
 
 
 def main() -> None:
-  """Table, learning curves and, when asked, an episode."""
+  """Table, learning curves and, when asked, an episode.
+
+  Raises:
+    UserError: a flag, a damaged run, or the disk.
+    CheckpointError: see checkpoints.load_learner.
+  """
   if not FLAGS.run_dir:
     raise UserError("--run_dir is needed: the folder of a run, such as runs/spacql-spread-medium-replay-quick")
   folder = pathlib.Path(FLAGS.run_dir)
@@ -38,6 +46,9 @@ def main() -> None:
       raise UserError(f"--render: {error}") from error
   config = runs.read_config(folder)
   learner, states, meta = checkpoints.load_learner(folder)
+  for name in ("algorithm", "task"):
+    if config["flags"][name] != meta.get(name):
+      raise UserError(f"{folder} has a config.json of {config['flags'][name]} and checkpoints of {meta.get(name)}")
   environment = matching_environment(meta)
   if FLAGS.render and FLAGS.seed is not None and FLAGS.seed not in meta["seeds"]:
     raise UserError(f"--seed={FLAGS.seed} is not of this run; it has {meta['seeds']}")
@@ -51,7 +62,11 @@ def main() -> None:
 
 
 def matching_environment(meta):
-  """The environment that the run was trained for, in the version that it was trained for."""
+  """The environment that the run was trained for, in the version that it was trained for.
+
+  Raises:
+    UserError: it is not here.
+  """
   task, trained = meta.get("task"), meta.get("environment", {})
   if task not in settings.TASKS:
     raise UserError(f"the checkpoint is of task {task!r}, which is not among {', '.join(settings.TASKS)}")
@@ -69,6 +84,8 @@ def facts_of(config, meta, returns):
   return {
     "algorithm": meta["algorithm"],
     "task": meta["task"],
+    "quality": config["dataset"]["quality"],
+    "settings_of": config["flags"]["quality"],
     "dataset": config["dataset"]["name"],
     "origin": config["dataset"]["origin"],
     "seeds": meta["seeds"],
@@ -80,37 +97,49 @@ def facts_of(config, meta, returns):
 
 
 def draw_curves(folder, config):
-  """The picture of every evaluation so far."""
-  try:
-    values, steps, seeds = logs.load_returns(folder)
-  except FileNotFoundError:
+  """The picture of every evaluation so far.
+
+  Raises:
+    UserError: returns.npz is damaged or of other seeds, or the picture cannot be written.
+  """
+  if not (folder / "returns.npz").exists():
     print("no evaluation is logged yet: no learning curve")
     return
+  try:
+    values, steps = logs.load_returns(folder)
+    if len(values) != len(config["seeds"]):
+      raise ValueError(f"{folder / 'returns.npz'} holds {len(values)} seeds, but the run has {len(config['seeds'])}")
   except ValueError as error:
-    raise UserError(f"{folder / 'returns.npz'} cannot be read: {error}") from error
+    raise UserError(str(error)) from error
   picture = folder / "learning_curve.png"
   data, given = config["dataset"], config["flags"]
-  curves.draw(
-    picture,
-    Named(values, logs.AXES),
-    steps,
-    seeds.tolist(),
-    title=f"{given['algorithm']} on {data['name']} ({data['origin']})",
-    dataset_mean=data["mean_return"],
-    scale=runs.scale(given["task"]),
-  )
+  with runs.writing(picture, "the run itself is untouched"):
+    curves.draw(
+      picture,
+      Named(values, logs.AXES),
+      steps,
+      config["seeds"],
+      title=f"{given['algorithm']} on {data['name']} ({data['origin']})",
+      dataset_mean=data["mean_return"],
+      scale=runs.scale(given["task"]),
+    )
   print(f"learning curve: {picture}")
 
 
 def render(environment, learner, state):
-  """One episode into the file that --render names."""
+  """One episode into the file that --render names.
+
+  Raises:
+    UserError: it cannot be written.
+  """
   from marl_offline.environments import particle_picture
 
   key = jax.random.fold_in(jax.random.key(rollouts.EVALUATION_KEY), FLAGS.episode)
   worlds, rewards = rollouts.record_episode(environment, learner.act, state, key, learner.memory)
   path = pathlib.Path(FLAGS.render)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  animation.render(path, worlds, rewards, lambda axes, world: particle_picture.draw(axes, environment.name, world))
+  with runs.writing(path, "the run itself is untouched"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    animation.render(path, worlds, rewards, lambda axes, world: particle_picture.draw(axes, environment.name, world))
   print(f"episode {FLAGS.episode}: {path}")
 
 

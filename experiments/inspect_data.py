@@ -3,7 +3,7 @@
   python -m experiments.inspect_data --data_dir data --task spread --quality medium-replay
   python -m experiments.inspect_data --folder data/spread-medium-replay-v1 --picture returns.png
 
-Exit status: 0 the data set is sound, 1 it has faults, 2 the flags name none.
+Exit status: 0 the data set is sound, 1 it has faults, 2 the flags name none or the picture cannot be written.
 """
 
 import itertools
@@ -14,15 +14,18 @@ import sys
 import numpy as np
 from absl import flags
 
+from experiments import command_line
 from marl_offline.datasets import checks, storage
 
 FLAGS = flags.FlagValues()  # its own, so that a program may import this module beside other binaries
-flags.DEFINE_string("folder", None, "The data set's folder; instead of the four flags below.", flag_values=FLAGS)
-flags.DEFINE_string("data_dir", "data", "Where the data sets lie.", flag_values=FLAGS)
-flags.DEFINE_string("task", None, "Such as spread.", flag_values=FLAGS)
-flags.DEFINE_string("quality", None, "Such as medium-replay.", flag_values=FLAGS)
-flags.DEFINE_string("version", None, "Such as v1; the newest if left out.", flag_values=FLAGS)
-flags.DEFINE_string("picture", None, "Also draws the returns into this file (.png, .pdf, .svg).", flag_values=FLAGS)
+flags.DEFINE_string("folder", None, "the data set's folder; instead of the four flags below", flag_values=FLAGS)
+flags.DEFINE_string("data_dir", "data", "where the data sets lie", flag_values=FLAGS)
+flags.DEFINE_string("task", None, "such as spread", flag_values=FLAGS)
+flags.DEFINE_string("quality", None, "such as medium-replay", flag_values=FLAGS)
+flags.DEFINE_string(
+  "version", None, "such as v1, or v1.seed3; if left out, the newest of v1, v2, ...", flag_values=FLAGS
+)
+flags.DEFINE_string("picture", None, "also draws the returns into this file (.png, .pdf, .svg)", flag_values=FLAGS)
 
 BAR = 50  # characters of the longest bar
 AT_BOUND = 0.999  # |a| from here on counts as an action at its bound
@@ -178,7 +181,11 @@ def _fingerprints(episodes):
 
 
 def draw(path, card, returns):
-  """The histogram of returns as a picture."""
+  """The histogram of returns as a picture.
+
+  Raises:
+    OSError, ValueError: it cannot be written, or the name's ending is no kind of picture.
+  """
   import matplotlib
 
   matplotlib.use("Agg")
@@ -199,7 +206,11 @@ def draw(path, card, returns):
 
 
 def report(folder) -> int:
-  """Prints all of it. -> 0 if the data set is sound, else 1."""
+  """Prints all of it. -> 0 if the data set is sound, else 1.
+
+  Raises:
+    ValueError: the picture cannot be written.
+  """
   episodes, card, faults = storage.examine(folder)
   if card is not None:
     _section(f"{folder}", card_lines(card))
@@ -213,7 +224,11 @@ def report(folder) -> int:
       _section("coverage", coverage_lines(episodes))
   _section(f"faults: {len(faults) or 'none'}", faults)
   if FLAGS.picture and episodes is not None:
-    draw(FLAGS.picture, card, returns)
+    try:
+      draw(FLAGS.picture, card, returns)
+    except (OSError, ValueError) as error:
+      reason = getattr(error, "strerror", None) or error
+      raise ValueError(f"--picture {FLAGS.picture} cannot be written: {reason}; the report above is whole") from error
     print(f"\ndrawn: {FLAGS.picture}")
   return 1 if faults else 0
 
@@ -225,9 +240,10 @@ def _section(title, lines):
 
 
 def main(argv) -> int:
+  """The command: argv as sys.argv -> exit status."""
   FLAGS.unparse_flags()
-  if {"--help", "-help", "-h"} & set(argv[1:]):
-    print(f"{__doc__}\n{FLAGS.get_help()}")
+  if set(command_line.HELP) & set(argv[1:]):
+    print(command_line.help_text(__doc__, FLAGS))
     return 0
   try:
     rest = FLAGS(argv)
@@ -242,7 +258,10 @@ def main(argv) -> int:
   except BrokenPipeError:  # whoever read along, head or a pager, has had enough
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-  except (OSError, ValueError) as error:  # a picture that cannot be written, a file that vanished
+  except ValueError as error:
+    print(error, file=sys.stderr)
+    return 2
+  except OSError as error:  # a file that vanished
     print(f"{folder}: {error}", file=sys.stderr)
     return 2
 

@@ -4,13 +4,14 @@ Exit status of every binary: 0 done (or stopped by a signal after saving), 1 tra
 input or the disk, 130 Ctrl-C outside training; all but 0 with one sentence on stderr.
 """
 
+import contextlib
 import dataclasses
 import difflib
+import errno
 import importlib.metadata
 import json
 import pathlib
 import platform
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ import jax
 import numpy as np
 from absl import flags, logging
 
-from experiments import settings
+from experiments import command_line, settings
 from marl_offline.datasets import normalization, storage, transitions
 from marl_offline.environments.api import PureEnvironment
 from marl_offline.evaluation import scores, statistics
@@ -42,8 +43,8 @@ def start(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS)
   A binary that imports another one's functions keeps its flags in FlagValues of its own, so that names do not collide.
   """
   logging.set_verbosity(logging.WARNING)  # below that JAX tells which accelerators are not there
-  if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(sys.argv[1:]):
-    print(f"{sys.modules['__main__'].__doc__}\n{flag_values.main_module_help() or flag_values.get_help()}")
+  if set(command_line.HELP) & set(sys.argv[1:]):
+    print(command_line.help_text(sys.modules["__main__"].__doc__, flag_values))
     sys.exit(0)
   try:
     rest = flag_values(sys.argv)
@@ -104,16 +105,67 @@ def device() -> str:
   return jax.devices()[0].device_kind
 
 
+@contextlib.contextmanager
+def writing(path: pathlib.Path | None, kept: str):
+  """What fails inside on the disk becomes one sentence: the file, the reason, and `kept`, what there is all the same.
+
+  path None: the error knows which file it was.
+
+  Raises:
+    UserError: instead of an OSError.
+  """
+  try:
+    yield
+  except OSError as error:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    reason = "no space left on device" if full else error.strerror or error
+    raise UserError(f"{path or error.filename} cannot be written: {reason}; {kept}") from error
+
+
+# What the binaries read in config.json, and its kind.
+NEEDED = {
+  "flags": {
+    **dict.fromkeys(("algorithm", "task", "quality", "protocol"), str),
+    **{"num_seeds": int, "first_seed": int, "set": list},
+  },
+  "run": {"config": dict, "gradient_steps": int},
+  "dataset": {
+    **dict.fromkeys(("name", "task", "quality", "origin", "folder"), str),
+    **{"sha256": dict, "mean_return": float | int},
+  },
+  "seeds": list,
+  "versions": dict,
+  "device": str,
+  "commit": str | None,
+}
+
+
+def _check_config(value: Any, needed: Any, name: str) -> None:
+  if not isinstance(needed, dict):
+    if not isinstance(value, needed):
+      raise ValueError(f"{name} is {json.dumps(value)[:60]}")
+    return
+  if not isinstance(value, dict):
+    raise ValueError(f"{name} is no JSON object")
+  for key, kind in needed.items():
+    if key not in value:
+      raise ValueError(f"{name} has no {key}")
+    _check_config(value[key], kind, f"{name}.{key}" if name != "it" else key)
+
+
 def read_config(folder: pathlib.Path) -> dict[str, Any]:
-  """config.json of a run folder."""
+  """config.json of a run folder.
+
+  Raises:
+    UserError: there is none, it is no JSON, or something that the binaries read in it is missing or of another kind.
+  """
   try:
     config = json.loads((folder / "config.json").read_text())
-    if missing := {"flags", "run", "dataset"} - set(config):
-      raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    _check_config(config, NEEDED, "it")
     return config
-  except FileNotFoundError as error:
-    raise UserError(f"--run_dir={folder} is not a run folder: it has no config.json") from error
-  except (ValueError, TypeError) as error:
+  except (FileNotFoundError, NotADirectoryError) as error:
+    raise UserError(f"{folder} is not a run folder: it has no config.json") from error
+  except (ValueError, RecursionError) as error:
     raise UserError(f"{folder / 'config.json'} is damaged: {error}") from error
 
 
@@ -121,10 +173,11 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def data_folder(data_dir: str, task: str, quality: str) -> pathlib.Path | None:
-  """The newest version of a data set of ours in data_dir; None where there is none."""
-  named = re.compile(re.escape(f"{task}-{quality}-v") + r"(\d+)")
-  found = [(int(m[1]), path) for path in pathlib.Path(data_dir).glob("*") if (m := named.fullmatch(path.name))]
-  return max(found)[1] if found else None
+  """The newest version of a data set of ours in data_dir (see storage.find); None where there is none."""
+  try:
+    return storage.find(data_dir, task, quality)
+  except storage.DataError:
+    return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +196,7 @@ class Data:
 
 
 def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: str) -> Data:
-  """Loads, verifies, and puts on the device.
+  """Loads, verifies, and puts on the device. team_reward: see transitions.from_episodes.
 
   Raises:
     storage.DataError: it is damaged, or of another task than the environment's.
@@ -158,7 +211,11 @@ def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: s
 
 
 def summary(task: str, raw: np.ndarray) -> dict[str, Any]:
-  """The scores of the final policies. raw: mean return [seeds] -> the score fields of result.json."""
+  """The scores of the final policies. raw: mean return [seeds] -> the score fields of result.json.
+
+  Raises:
+    ValueError: no reference returns are known for the task.
+  """
   score = Named(scores.normalized(task, raw), ("seed",))
   return {
     "raw_return": np.asarray(raw).tolist(),
@@ -171,7 +228,7 @@ def summary(task: str, raw: np.ndarray) -> dict[str, Any]:
 
 
 def table(facts: dict[str, Any]) -> str:
-  """A result (result.json's fields) as text: seeds, their mean, the data set's own level."""
+  """A result (result.json's fields) as text: seeds, their mean, the data set's own level, and how to read them."""
   task, dataset_mean = facts["task"], facts["dataset_mean_return"]
   effort = f"{facts['gradient_steps']} gradient steps, {facts['episodes_per_evaluation']} episodes a seed"
   lines = [f"{facts['algorithm']} on {facts['dataset']} ({facts['origin']}), greedy policy after {effort}"]
@@ -185,8 +242,11 @@ def table(facts: dict[str, Any]) -> str:
   lines.append(f"{'IQM':14}{'':10}{facts['iqm']:14.1f}{told}")
   lines.append(f"{'data set':14}{dataset_mean:10.1f}{float(scores.normalized(task, dataset_mean)):14.1f}")
   reference = scores.REFERENCES[task]
+  lines.append("every seed plays the same episodes; std and interval are over seeds, not over episodes")
   lines.append(f"return: agents' mean of an episode's reward sum; 0 = {reference.random}, 100 = {reference.expert}")
   lines.append(f"({reference.source})")
+  if facts["settings_of"] != facts["quality"]:
+    lines.append(f"the data's quality is {facts['quality']!r}; trained with the settings of {facts['settings_of']!r}")
   return "\n".join(lines)
 
 

@@ -10,15 +10,18 @@ import dataclasses
 import functools
 import importlib
 import pathlib
+import shutil
 import sys
+import uuid
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments import runs, train_request
+from experiments import runs, settings, train_request
 from experiments.runs import UserError
 from marl_offline.datasets import sampling
+from marl_offline.datasets.storage import DataError
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import curves, rollouts, scores
 from marl_offline.evaluation.statistics import Named
@@ -32,35 +35,80 @@ def main() -> None:
   environment = runs.environment_of(request.given["task"])
   make_learner(request, runs.plain_spec(environment))  # refuses what cannot train before data are made
   data = runs.open_data(find_or_make_data(request), environment, request.run.team_reward)
+  require_quality(request, data)
   learner = make_learner(request, data.spec)
   config = describe_run(request, data)
   if request.resume:
     train_request.require_same_run(request.folder, config)
   else:
-    request.folder.mkdir(parents=True)
-    logs.write_json(request.folder / "config.json", config | {"command": sys.argv})
+    begin(request.folder, config | {"command": sys.argv})
   train(request, environment, data, learner, config)
 
 
 def find_or_make_data(request: train_request.Request) -> pathlib.Path:
-  """The data set's folder; ours is made where it is missing."""
+  """The data set's folder; ours is made where it is missing.
+
+  Raises:
+    UserError: --dataset is none.
+    DataError, UserError: as experiments.collect.make.
+  """
   task, quality = request.given["task"], request.given["quality"]
   if request.given["dataset"]:
     folder = pathlib.Path(request.given["dataset"])
     if not (folder / "card.json").is_file():
       raise UserError(f"--dataset={folder} is not a data set: it has no card.json")
     return folder
-  folder = runs.data_folder(request.data_dir, task, quality)
-  if folder is None:
-    from experiments import collect  # the collectors are imported only when they are needed
+  if request.began_with and request.began_with.is_dir():
+    return request.began_with  # though a newer version may have come since
+  if folder := runs.data_folder(request.data_dir, task, quality):
+    return folder
+  from experiments import collect  # the collectors are imported only when they are needed
 
-    print(f"no {quality} data of {task} in {request.data_dir}; making it", flush=True)
-    folder = pathlib.Path(collect.make(task, quality, request.data_dir))
-  return folder
+  print(f"no {quality} data of {task} in {request.data_dir}; making it", flush=True)
+  try:
+    return pathlib.Path(collect.make(task, quality, request.data_dir))
+  except (DataError, UserError):
+    if folder := runs.data_folder(request.data_dir, task, quality):  # another run made it meanwhile
+      return folder
+    raise
+
+
+def require_quality(request: train_request.Request, data: runs.Data) -> None:
+  """The settings are those of the data's quality, unless it has a name of its own, which has no settings.
+
+  Raises:
+    UserError: they are another quality's.
+  """
+  quality, card = request.given["quality"], data.card
+  if card["quality"] != quality and card["quality"] in settings.QUALITIES:
+    raise UserError(
+      f"{data.folder} is of quality {card['quality']}, but --quality={quality} would train with the settings of "
+      f"{quality}; give --quality={card['quality']}"
+    )
+
+
+def begin(folder: pathlib.Path, config: dict[str, Any]) -> None:
+  """A run folder with its config.json, made beside its place and renamed: there is none without.
+
+  Raises:
+    UserError: it cannot be written; nothing is left.
+  """
+  new = folder.with_name(f".{folder.name}.new-{uuid.uuid4().hex[:8]}")
+  with runs.writing(folder / "config.json", "nothing of the run was kept"):
+    try:
+      new.mkdir(parents=True)
+      logs.write_json(new / "config.json", config)
+      new.rename(folder)
+    finally:
+      shutil.rmtree(new, ignore_errors=True)
 
 
 def make_learner(request: train_request.Request, spec: Spec):
-  """The algorithm's learner; what its make refuses is the user's error."""
+  """The algorithm's learner.
+
+  Raises:
+    UserError: its make refuses the config.
+  """
   module = importlib.import_module(f"marl_offline.algorithms.{request.given['algorithm']}")
   try:
     return module.make(spec, request.run.config)
@@ -90,15 +138,20 @@ def describe_run(request: train_request.Request, data: runs.Data) -> dict[str, A
 
 
 def train(request: train_request.Request, environment, data: runs.Data, learner, config: dict[str, Any]) -> None:
-  """Trains, saves and logs; ends with result.json, the table and the picture, or with how to resume."""
+  """Trains, saves and logs; ends with result.json, the table and the picture, or with how to resume.
+
+  Raises:
+    NonFinite: see trainer.fit.
+    CheckpointError, UserError: nothing to resume from, or the disk; the sentence says what is kept.
+  """
   folder, given, run = request.folder, request.given, request.run
   keeper = checkpoints.Checkpoints(folder / "checkpoints")
   log = logs.RunLog(folder, request.seeds)
   states, position = restore(request, learner, keeper) if request.resume else (None, None)
-  log.cut_back(position.step if position else 0)
+  cut_back(request, log, position.step if position else 0)
   facts = {
     "task": given["task"],
-    "quality": given["quality"],
+    "quality": data.card["quality"],
     "environment": {
       "name": environment.name,
       "version": environment.version,
@@ -111,7 +164,9 @@ def train(request: train_request.Request, environment, data: runs.Data, learner,
   def write_log(position: trainer.Position, returns: np.ndarray) -> str:
     score = scores.normalized(given["task"], np.mean(returns, axis=1))
     rate = position.updates_per_second()
-    log.append(position.step, position.metrics(), returns, score, updates_per_second=rate)
+    kept = f"the checkpoint of step {keeper.steps()[-1]} is kept" if keeper.steps() else "no checkpoint is older"
+    with runs.writing(None, f"{kept}; make room and go on with --resume"):
+      log.append(position.step, position.metrics(), returns, score, updates_per_second=rate)
     return f"score {np.mean(score):.1f}"
 
   def save(states, position):
@@ -138,20 +193,48 @@ def train(request: train_request.Request, environment, data: runs.Data, learner,
 
 
 def restore(request: train_request.Request, learner, keeper: checkpoints.Checkpoints):
-  """States on the device and the position of the newest checkpoint; (None, None) for a run killed before its first."""
+  """States on the device and the position of the newest checkpoint; (None, None) for a run killed before its first.
+
+  Raises:
+    CheckpointError, UserError: it is damaged, or another program's.
+  """
   if not keeper.steps():
     return None, None
   algorithm = keeper.meta()["algorithm"]
   if algorithm != request.given["algorithm"]:
     raise UserError(f"--resume: {keeper.folder} is of {algorithm}, not of {request.given['algorithm']}")
   states, meta = keeper.restore(jax.eval_shape(learner.init, jax.random.key(0)), request.seeds)
-  return jax.device_put(states), trainer.Position(**meta["position"])
+  try:
+    position = trainer.Position(**meta["position"])
+  except (KeyError, TypeError) as error:
+    raise UserError(f"--resume: {keeper.folder} does not say where its run stands; begin another run") from error
+  return jax.device_put(states), position
+
+
+def cut_back(request: train_request.Request, log: logs.RunLog, step: int) -> None:
+  """The logs as they were at a step.
+
+  Raises:
+    UserError: returns.npz is damaged or lacks an evaluation, or the disk refuses.
+  """
+  with runs.writing(None, f"the checkpoints in {request.folder} are kept"):
+    try:
+      log.cut_back(step)
+    except ValueError as error:
+      raise UserError(f"--resume: {error}; begin another run") from error
+  if len(log.steps) != (expected := step // request.plan.interval):
+    path = request.folder / "returns.npz"
+    raise UserError(f"--resume: {path} holds {len(log.steps)} of {expected} evaluations; begin another run")
 
 
 def finish(
   request: train_request.Request, data: runs.Data, position: trainer.Position, config: dict[str, Any], log
 ) -> None:
-  """result.json, the picture and the table."""
+  """result.json, the table and the picture.
+
+  Raises:
+    UserError: the disk refuses; the sentence says what is kept.
+  """
   given, run = request.given, request.run
   returns = Named(np.stack(log.returns, axis=1), logs.AXES)
   by_evaluation = np.mean(returns.values, axis=2)  # [seed, evaluation]
@@ -160,7 +243,8 @@ def finish(
   result = {
     "algorithm": given["algorithm"],
     "task": given["task"],
-    "quality": given["quality"],
+    "quality": data.card["quality"],
+    "settings_of": given["quality"],  # whose hyperparameters; another name for data of a quality of its own
     "protocol": given["protocol"],
     "dataset": data.card["name"],
     "origin": data.card["origin"],
@@ -183,20 +267,22 @@ def finish(
     "versions": config["versions"],
     "commit": config["commit"],
   }
-  logs.write_json(request.folder / "result.json", result)
-  picture = request.folder / "learning_curve.png"
-  curves.draw(
-    picture,
-    returns,
-    np.asarray(log.steps),
-    request.seeds,
-    title=f"{given['algorithm']} on {data.card['name']} ({data.card['origin']})",
-    dataset_mean=data.mean_return,
-    scale=runs.scale(given["task"]),
-  )
+  with runs.writing(request.folder / "result.json", "checkpoints and logs are kept; --resume writes it again"):
+    logs.write_json(request.folder / "result.json", result)
   print(runs.table(result))
   rate, seconds = result["updates_per_second"], (result["train_seconds"], result["eval_seconds"])
   print(f"trained in {seconds[0]:.0f} s ({rate:.0f} updates/s once compiled), evaluated in {seconds[1]:.0f} s")
+  picture = request.folder / "learning_curve.png"
+  with runs.writing(picture, "result.json is written; experiments.evaluate draws the picture again"):
+    curves.draw(
+      picture,
+      returns,
+      np.asarray(log.steps),
+      request.seeds,
+      title=f"{given['algorithm']} on {data.card['name']} ({data.card['origin']})",
+      dataset_mean=data.mean_return,
+      scale=runs.scale(given["task"]),
+    )
   print(f"learning curve: {picture}")
 
 

@@ -11,23 +11,46 @@ from experiments import runs, settings
 from experiments.runs import UserError
 from marl_offline.training import trainer
 
+LAST_SEED = 2**32 - 1  # a key holds no larger one
 FLAGS = flags.FlagValues()  # its own: the collector that makes missing data has some of the same names
 flags.DEFINE_string("algorithm", "spacql", f"one of {', '.join(settings.ALGORITHMS)}", flag_values=FLAGS)
 flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
 flags.DEFINE_string(
-  "quality", "medium-replay", f"of the data set: one of {', '.join(settings.QUALITIES)}", flag_values=FLAGS
+  "quality",
+  "medium-replay",
+  f"which data set, and which settings: one of {', '.join(settings.QUALITIES)}",
+  flag_values=FLAGS,
 )
 flags.DEFINE_string(
   "protocol", "quick", f"how long and with what settings: one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS
 )
 flags.DEFINE_integer("num_seeds", 1, "seeds trained at once in one program", lower_bound=1, flag_values=FLAGS)
-flags.DEFINE_integer("first_seed", 0, "the seeds are first_seed, first_seed + 1, ...", lower_bound=0, flag_values=FLAGS)
-flags.DEFINE_multi_string("set", [], "a field of the algorithm's Config, as alpha=0.5; repeatable", flag_values=FLAGS)
-flags.DEFINE_integer("gradient_steps", None, "instead of the protocol's", lower_bound=1, flag_values=FLAGS)
-flags.DEFINE_integer("evaluations", None, "instead of the protocol's", lower_bound=1, flag_values=FLAGS)
-flags.DEFINE_integer("episodes", None, "an evaluation, instead of the protocol's", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer(
+  "first_seed",
+  0,
+  "the seeds are first_seed, first_seed + 1, ...",
+  lower_bound=0,
+  upper_bound=LAST_SEED,
+  flag_values=FLAGS,
+)
+flags.DEFINE_multi_string(
+  "set", [], "changes a field of the algorithm's Config, as --set alpha=0.5; repeatable", flag_values=FLAGS
+)
+flags.DEFINE_integer(
+  "gradient_steps", None, "updates of every seed, instead of the protocol's", lower_bound=1, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+  "evaluations", None, "over the run, evenly spread, instead of the protocol's", lower_bound=1, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+  "episodes", None, "in each evaluation, instead of the protocol's", lower_bound=1, flag_values=FLAGS
+)
 flags.DEFINE_string(
-  "dataset", None, "folder of your own data set; by default the newest of ours in --data_dir", flag_values=FLAGS
+  "dataset",
+  None,
+  "folder of your own data set (default the newest of ours in --data_dir); if its quality is none of ours, --quality "
+  "still says whose settings to train with",
+  flag_values=FLAGS,
 )
 flags.DEFINE_string("data_dir", "data", "where data sets lie and are made", flag_values=FLAGS)
 flags.DEFINE_string(
@@ -63,6 +86,7 @@ class Request:
   folder: pathlib.Path
   data_dir: str
   resume: bool
+  began_with: pathlib.Path | None = None  # the data set of the run that is resumed
 
 
 def read() -> Request:
@@ -74,10 +98,13 @@ def read() -> Request:
   given = {name: getattr(FLAGS, name) for name in IDENTITY}
   default = pathlib.Path("runs", "-".join(given[name] for name in ("algorithm", "task", "quality", "protocol")))
   folder, data_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default, FLAGS.data_dir
+  began_with = None
   if FLAGS.resume:
     stored = runs.read_config(folder)
     given = flags_of_run(folder, stored)
-    data_dir = FLAGS.data_dir if FLAGS["data_dir"].present else str(pathlib.Path(stored["dataset"]["folder"]).parent)
+    began_with = pathlib.Path(stored["dataset"]["folder"])
+    data_dir = FLAGS.data_dir if FLAGS["data_dir"].present else str(began_with.parent)
+    began_with = pathlib.Path(data_dir) / began_with.name
   run = checked_run(given)
   try:
     plan = trainer.Plan(run.gradient_steps, run.evaluations, run.log_every)
@@ -88,11 +115,19 @@ def read() -> Request:
       f"--run_dir={folder} exists; go on with that run by --resume, or name another folder with --run_dir"
     )
   seeds = [given["first_seed"] + i for i in range(given["num_seeds"])]
-  return Request(given, run, plan, seeds, folder, data_dir, FLAGS.resume)
+  if seeds[-1] > LAST_SEED:
+    raise UserError(
+      f"--first_seed={seeds[0]} --num_seeds={len(seeds)} end at {seeds[-1]}; the last seed is {LAST_SEED}"
+    )
+  return Request(given, run, plan, seeds, folder, data_dir, FLAGS.resume, began_with)
 
 
 def checked_run(given: dict[str, Any]) -> settings.Run:
-  """The protocol's Run with what the flags change in it."""
+  """The protocol's Run with what the flags change in it.
+
+  Raises:
+    UserError: an unknown name or a wrong type, or evaluations that do not fall on whole periods of the actors.
+  """
   for name, known in (
     ("algorithm", settings.ALGORITHMS),
     ("task", settings.TASKS),
@@ -108,11 +143,33 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
   except ValueError as error:
     raise UserError(str(error)) from error
   changed = {name: given[name] for name in ("gradient_steps", "evaluations", "episodes") if given[name] is not None}
-  return dataclasses.replace(run, config=config, **changed)
+  return whole_periods(dataclasses.replace(run, config=config, **changed))
+
+
+def whole_periods(run: settings.Run) -> settings.Run:
+  """The Run with chunks of whole actor periods: over a part of one, the actors' metrics would be no means.
+
+  Raises:
+    UserError: an evaluation does not fall at the end of a period.
+  """
+  period = getattr(run.config, "actor_period", 1)
+  interval = run.gradient_steps // run.evaluations
+  if period < 1 or run.gradient_steps % run.evaluations:
+    return run  # make and Plan refuse these with sentences of their own
+  if interval % period:
+    raise UserError(
+      f"gradient_steps={run.gradient_steps} with evaluations={run.evaluations} evaluates every {interval} steps, which "
+      f"is no multiple of actor_period={period}; change one of the three"
+    )
+  return dataclasses.replace(run, log_every=max(run.log_every // period, 1) * period)
 
 
 def flags_of_run(folder: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]:
-  """The flags of a run that exists; those given now must agree."""
+  """The flags of a run that exists; those given now must agree.
+
+  Raises:
+    UserError: one does not.
+  """
   stored = config["flags"]
   for name in IDENTITY:
     now, was = getattr(FLAGS, name), stored.get(name)
@@ -125,9 +182,15 @@ def flags_of_run(folder: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]
 
 
 def require_same_run(folder: pathlib.Path, config: dict[str, Any]) -> None:
-  """What a resumed run would train with is what it was begun with: settings and data may have changed since."""
+  """What a resumed run would train with is what it was begun with: settings and data may have changed since.
+
+  Only what decides the result is compared: not the settings' source in words, nor how often the loop looks around.
+
+  Raises:
+    UserError: settings or data differ.
+  """
   stored, now = runs.read_config(folder), json.loads(json.dumps(config))
-  for name in sorted(set(now["run"]) - {"source"}):
+  for name in sorted(set(now["run"]) - {"source", "log_every"}):
     was, wants = stored["run"].get(name), now["run"][name]
     if was != wants:
       raise UserError(f"--resume: {folder} was begun with {name} {was}, which is now {wants}; begin another run")

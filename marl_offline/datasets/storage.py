@@ -8,13 +8,16 @@ The next observation of a row is the next row's, or the episode's final one; it 
 by construction. A folder is complete when it has its name: save writes beside it and renames last.
 """
 
+import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
 import pathlib
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -30,6 +33,7 @@ __all__ = ["DataError", "Episodes", "check", "examine", "find", "folder_of", "fr
 __all__ += ["require_match", "save"]
 
 CARD = "card.json"
+STALE_SECONDS = 24 * 60 * 60
 
 
 def folder_of(data_dir: str | os.PathLike, task: str, quality: str, version: str) -> pathlib.Path:
@@ -38,18 +42,21 @@ def folder_of(data_dir: str | os.PathLike, task: str, quality: str, version: str
 
 
 def find(data_dir: str | os.PathLike, task: str, quality: str, version: str | None = None) -> pathlib.Path:
-  """The folder of a data set, of the newest version (v10 after v9) if none is given.
+  """The folder of a data set.
+
+  Without a version the newest that is plainly numbered: v10 after v9. Others, such as v1.seed3 or mine, are only found
+  by their name.
 
   Raises:
     DataError: there is none; the message lists the data sets that are there.
   """
   there = sorted(path.parent.name for path in pathlib.Path(data_dir).glob(f"*/{CARD}") if path.parent.name[0] != ".")
-  wanted = re.escape(version) if version else "[^-]+"  # no dash, or "medium" would find "medium-replay-v1"
+  wanted = re.escape(version) if version else r"v\d+"
   matches = [name for name in there if re.fullmatch(re.escape(f"{task}-{quality}-") + wanted, name)]
   if not matches:
     name = f"{task}-{quality}" + (f"-{version}" if version else "")
     raise DataError(f"{data_dir}: holds no data set {name}; there are {', '.join(there) or 'none'}")
-  newest = max(matches, key=lambda name: [(part.isdigit(), part.zfill(20)) for part in re.split(r"(\d+)", name)])
+  newest = matches[0] if version else max(matches, key=lambda name: int(name.rpartition("-v")[2]))
   return pathlib.Path(data_dir) / newest
 
 
@@ -94,6 +101,7 @@ def save(
   for fault in cards.faults(card):
     raise DataError(f"{CARD}: {fault}")
   cards.to_json(card)  # refused now rather than after writing the arrays
+  _sweep(folder)
   partial = folder.parent / f".{folder.name}.partial-{uuid.uuid4().hex[:8]}"
   try:
     partial.mkdir(parents=True)
@@ -112,6 +120,14 @@ def save(
 def _refuse_existing(folder: pathlib.Path) -> None:
   if folder.exists() or folder.is_symlink():
     raise DataError(f"{folder}: already exists and is not overwritten; remove it or choose another version")
+
+
+def _sweep(folder: pathlib.Path) -> None:
+  """Removes what killed saves of this folder left; younger than a day, it may be another program's work."""
+  for left_over in folder.parent.glob(f".{glob.escape(folder.name)}.partial-*"):
+    with contextlib.suppress(OSError):
+      if time.time() - left_over.stat().st_mtime > STALE_SECONDS:
+        shutil.rmtree(left_over)
 
 
 def _refusal(folder: pathlib.Path, episodes: Episodes, error: OSError) -> str:

@@ -3,10 +3,14 @@
 One step axis: gradient steps. Both files can be cut back to a checkpoint's step, so that a resumed run repeats no line.
 """
 
+import contextlib
+import io
 import json
 import math
 import os
 import pathlib
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,17 +20,35 @@ AXES = ("seed", "evaluation", "episode")
 
 
 def write_atomically(path: pathlib.Path, data: bytes) -> None:
-  """The file has its old content or the new one, never half."""
+  """The file has its old content or the new one, never half.
+
+  Raises:
+    OSError: it cannot be written; the old content is there. `filename` is the path.
+  """
   part = path.with_name(f".{path.name}.part")
   try:
-    part.write_bytes(data)
-    os.replace(part, path)
+    with _naming(path):
+      part.write_bytes(data)
+      os.replace(part, path)
   finally:
     part.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _naming(path: pathlib.Path):
+  """An OSError from writing knows no file; this one's does."""
+  try:
+    yield
+  except OSError as error:
+    raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def write_json(path: pathlib.Path, value: Any) -> None:
-  """Indented JSON; a number that is not finite becomes null, as JSON has no word for it."""
+  """Indented JSON; a number that is not finite becomes null, as JSON has no word for it.
+
+  Raises:
+    OSError: as write_atomically.
+  """
   write_atomically(path, (json.dumps(_plain(value), indent=2, allow_nan=False) + "\n").encode())
 
 
@@ -55,39 +77,50 @@ class RunLog:
 
   def append(self, step: int, metrics: Mapping, returns: np.ndarray, scores: np.ndarray, **facts: Any) -> None:
     """One evaluation. metrics name -> [seeds], returns [seeds, episodes], scores [seeds] (normalised), facts: the same
-    in every line."""
+    in every line.
+
+    Raises:
+      OSError: a file cannot be written; its `filename` says which. `cut_back` mends what was begun.
+    """
     lines = []
     for row, seed in enumerate(self._seeds):
       line = {"step": step, "seed": seed, "return": float(np.mean(returns[row])), "score": float(scores[row])}
       line |= {name: float(value[row]) for name, value in metrics.items()} | facts
       lines.append(json.dumps(_plain(line), allow_nan=False) + "\n")
-    with self._metrics.open("a") as file:
+    with _naming(self._metrics), self._metrics.open("a") as file:
       file.write("".join(lines))
     self.steps.append(step)
     self.returns.append(np.asarray(returns))
     self._write_returns()
 
   def cut_back(self, step: int) -> None:
-    """Forgets every evaluation after `step`: what a killed run logged beyond its last checkpoint comes again."""
-    lines = self._metrics.read_text().splitlines() if self._metrics.exists() else []
+    """Forgets every evaluation after `step`: what a killed run logged beyond its last checkpoint comes again.
+
+    Raises:
+      ValueError: returns.npz is damaged or of other seeds; nothing was changed.
+      OSError: a file cannot be written; it has its old content.
+    """
+    self._require_own()
+    lines = self._metrics.read_text(errors="replace").splitlines() if self._metrics.exists() else []
     kept = [line for line in lines if (at := _step_of(line)) is not None and at <= step]
     write_atomically(self._metrics, "".join(line + "\n" for line in kept).encode())
     if self._returns.exists():
-      values, steps, _ = load_returns(self._returns.parent)
+      values, steps = load_returns(self._returns.parent)
       self.steps = [int(s) for s in steps if s <= step]
       self.returns = [values[:, i] for i in range(len(self.steps))]
       self._write_returns()
+
+  def _require_own(self) -> None:
+    if self._returns.exists() and (rows := len(load_returns(self._returns.parent)[0])) != len(self._seeds):
+      raise ValueError(f"{self._returns} holds {rows} seeds, but the run has {len(self._seeds)}")
 
   def _write_returns(self) -> None:
     if not self.returns:
       self._returns.unlink(missing_ok=True)
       return
-    part = self._returns.with_name(".returns.part.npz")
-    try:
-      np.savez(part, returns=np.stack(self.returns, axis=1), axes=np.array(AXES), step=self.steps, seed=self._seeds)
-      os.replace(part, self._returns)
-    finally:
-      part.unlink(missing_ok=True)
+    file = io.BytesIO()  # a full disk in the middle of a zip file would leave it without a sentence
+    np.savez(file, returns=np.stack(self.returns, axis=1), axes=np.array(AXES), step=self.steps, seed=self._seeds)
+    write_atomically(self._returns, file.getvalue())
 
 
 def _step_of(line: str) -> int | None:
@@ -98,14 +131,24 @@ def _step_of(line: str) -> int | None:
     return None
 
 
-def load_returns(folder: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """returns.npz of a run folder -> returns [seed, evaluation, episode], steps [evaluation], seeds [seed].
+def load_returns(folder: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+  """returns.npz of a run folder -> returns [seed, evaluation, episode], steps [evaluation]. Seeds: config.json.
 
   Raises:
-    ValueError: the axes are not named so.
+    ValueError: there is none, or it cannot be read, or is none of ours; one sentence.
   """
   path = pathlib.Path(folder) / "returns.npz"
-  with np.load(path, allow_pickle=False) as file:
-    if tuple(file["axes"].tolist()) != AXES:
-      raise ValueError(f"{path} has the axes {file['axes'].tolist()}, expected {list(AXES)}")
-    return file["returns"], file["step"], file["seed"]
+  try:
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:  # of a bad path it leaks the file
+      axes, returns, steps = file["axes"].tolist(), file["returns"], file["step"]
+  except FileNotFoundError as error:
+    raise ValueError(f"{path} does not exist: no evaluation is logged yet") from error
+  except PermissionError as error:
+    raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+  except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    raise ValueError(f"{path} is damaged: it is no complete .npz file with returns, step and axes") from error
+  if axes != list(AXES):
+    raise ValueError(f"{path} has the axes {axes}, expected {list(AXES)}")
+  if returns.ndim != 3 or steps.shape != returns.shape[1:2] or returns.size == 0:
+    raise ValueError(f"{path} is damaged: returns {returns.shape} and steps {steps.shape} do not fit each other")
+  return returns, steps

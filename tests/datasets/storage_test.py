@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -86,17 +87,29 @@ def test_what_the_caller_says_is_on_the_card(tmp_path):
 
 
 def test_find_takes_the_newest_version_of_that_quality_only(tmp_path):
-  for name in ("made-medium-replay-v3", "made-medium-v2", "made-medium-v10", "made-medium-v9", "made-expert-v1"):
+  numbered = ("made-medium-replay-v3", "made-medium-v2", "made-medium-v10", "made-medium-v9", "made-expert-v1")
+  for name in (*numbered, "made-medium-v99.seed1", "made-medium-mine", "made-expert-v2.rows25"):
     (tmp_path / name).mkdir()
     (tmp_path / name / "card.json").write_text("{}")
   (tmp_path / "made-random-v1").mkdir()  # no card: not a data set
   assert storage.find(tmp_path, "made", "medium").name == "made-medium-v10"
   assert storage.find(tmp_path, "made", "medium", "v9") == storage.folder_of(tmp_path, "made", "medium", "v9")
+  assert storage.find(tmp_path, "made", "expert").name == "made-expert-v1", "only plain versions have an order"
+  assert storage.find(tmp_path, "made", "medium", "mine").name == "made-medium-mine"
   refused(lambda: storage.find(tmp_path, "made", "random"), "no data set made-random", "made-expert-v1")
   refused(lambda: storage.find(tmp_path / "nowhere", "made", "random"), "nowhere", "there are none")
 
 
 # ---- saving that is refused -----------------------------------------------------------------------------------------
+
+
+def test_what_killed_saves_left_is_swept_after_a_day(tmp_path):
+  for name, age in ((".set.partial-1", 2), (".set.partial-2", 0.5), (".setup.partial-3", 2)):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "obs.npy").write_bytes(b"half")
+    os.utime(tmp_path / name, (time.time() - age * storage.STALE_SECONDS,) * 2)
+  storage.save(tmp_path / "set", made.episodes(), **made.FACTS)
+  assert sorted(path.name for path in tmp_path.iterdir()) == [".set.partial-2", ".setup.partial-3", "set"]
 
 
 def test_an_existing_folder_is_kept(folder):

@@ -3,10 +3,11 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from experiments import evaluate, train, train_request
-from marl_offline.evaluation import animation
+from marl_offline.evaluation import animation, curves, rollouts
 from tests.experiments import binaries
 
 
@@ -35,6 +36,7 @@ def test_table_and_curves_of_every_seed(run):
 
 @pytest.mark.parametrize("kind", ["gif", "png"])
 def test_render(run, kind, tmp_path, monkeypatch):
+  monkeypatch.setattr(rollouts, "evaluator", lambda *args: lambda states: np.zeros((2, 4)))
   monkeypatch.setattr(animation, "FRAMES_IN_A_ROW", 2)
   path = tmp_path / "new" / f"episode.{kind}"
   status, out, err = call(f"--run_dir={run}", "--episodes=4", f"--render={path}", "--seed=1")
@@ -57,6 +59,43 @@ def test_bad_flags_are_one_sentence(run, arguments, words):
   status, out, err = call(*(argument.format(run=run) for argument in arguments))
   assert words in binaries.sentence(status, err)
   assert out == "" and not list(run.glob("*.gif"))
+
+
+@pytest.mark.parametrize(
+  ("file", "content", "words"),
+  [
+    ("returns.npz", b"", "returns.npz is damaged"),
+    ("returns.npz", b"PK\x03\x04 cut off", "returns.npz is damaged"),
+    ("config.json", b"{}", "config.json is damaged: it has no flags"),
+    ("config.json", b"\xff", "config.json is damaged"),
+  ],
+)
+def test_a_damaged_run_is_one_sentence(run, tmp_path, monkeypatch, file, content, words):
+  monkeypatch.setattr(rollouts, "evaluator", lambda *args: lambda states: np.zeros((2, 4)))
+  shutil.copytree(run, tmp_path / "run")
+  (tmp_path / "run" / file).write_bytes(content)
+  assert words in binaries.sentence(*call(f"--run_dir={tmp_path / 'run'}")[::2])
+
+
+def test_a_config_of_another_run_is_refused(run, tmp_path):
+  shutil.copytree(run, tmp_path / "run")
+  config = tmp_path / "run" / "config.json"
+  config.write_text(config.read_text().replace('"task": "spread"', '"task": "tag"'))
+  message = binaries.sentence(*call(f"--run_dir={tmp_path / 'run'}")[::2])
+  assert "config.json of tag and checkpoints of spread" in message
+
+
+def test_a_full_disk_is_one_sentence(run, monkeypatch):
+  def full(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(rollouts, "evaluator", lambda *args: lambda states: np.zeros((2, 4)))
+  monkeypatch.setattr(animation, "render", full)
+  message = binaries.sentence(*call(f"--run_dir={run}", f"--render={run / 'x.gif'}")[::2])
+  assert "x.gif cannot be written: no space left on device; the run itself is untouched" in message
+  monkeypatch.setattr(curves, "draw", full)
+  message = binaries.sentence(*call(f"--run_dir={run}")[::2])
+  assert "learning_curve.png cannot be written: no space left" in message
 
 
 def test_a_damaged_checkpoint_and_another_environment_are_refused(run, tmp_path, monkeypatch):

@@ -132,3 +132,18 @@ def test_wrong_flags(capsys, data_dir, args, words):
 def test_help(capsys):
   status, out, _ = inspect(capsys, "--help")
   assert status == 0 and "--picture" in out
+
+
+def test_a_picture_on_a_full_disk_is_one_sentence(capsys, data_dir, monkeypatch):
+  def full(*args):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(inspect_data, "draw", full)
+  status, out, err = inspect(
+    capsys, "--folder", data_dir / "made-medium-replay-v1", "--picture", data_dir / "returns.png"
+  )
+  assert status == 2 and "faults: none" in out
+  assert (
+    err
+    == f"--picture {data_dir / 'returns.png'} cannot be written: No space left on device; the report above is whole\n"
+  )

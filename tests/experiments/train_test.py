@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from experiments import collect, runs, train, train_request
-from marl_offline.evaluation import rollouts
-from marl_offline.training import checkpoints, logs
+from marl_offline.evaluation import curves, rollouts
+from marl_offline.training import checkpoints, logs, trainer
 from tests.experiments import binaries
 from tests.training import tiny
 
@@ -61,7 +61,15 @@ def test_missing_data_are_made_and_the_table_compares_with_them(finished):
   folder, out = finished
   assert "no medium-replay data of spread" in out
   assert (folder / "data" / "spread-medium-replay-v1" / "card.json").exists()
-  for words in ("seed 3", "seed 4", "mean +- std", "95 % bootstrap interval", "data set", "learning_curve.png"):
+  for words in (
+    "seed 3",
+    "seed 4",
+    "mean +- std",
+    "95 % bootstrap interval",
+    "data set",
+    "learning_curve.png",
+    "same episodes",
+  ):
     assert words in out
 
 
@@ -73,8 +81,8 @@ def test_the_run_folder_keeps_the_contract(finished):
   assert result["online_episodes_for_selection"] == 0
   lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
   assert [(line["step"], line["seed"]) for line in lines] == [(10, 3), (10, 4), (20, 3), (20, 4)]
-  values, steps, seeds = logs.load_returns(run)
-  assert (values.shape, steps.tolist(), seeds.tolist()) == ((2, 2, 3), [10, 20], [3, 4])
+  values, steps = logs.load_returns(run)
+  assert (values.shape, steps.tolist()) == ((2, 2, 3), [10, 20])
   np.testing.assert_allclose(result["raw_return"], values[:, -1].mean(axis=1), rtol=1e-6)
   best = result["best_over_training"]["raw_return"]
   np.testing.assert_allclose(best, values.mean(axis=2).max(axis=1), rtol=1e-6)
@@ -99,9 +107,12 @@ NAMES = [
   (["--set=batch_size"], ["name=value"]),
   (["--num_seeds=two"], ["num_seeds", "two"]),
   (["--num_seeds=0"], ["num_seeds"]),
+  (["--first_seed=4294967296"], ["first_seed", "4294967296"]),
+  (["--first_seed=4294967295", "--num_seeds=2"], ["end at 4294967296"]),
   (["--algoritm=bc"], ["algoritm", "algorithm"]),
   (["bc"], ["unexpected argument 'bc'"]),
   (["--gradient_steps=7", "--evaluations=2"], ["gradient_steps=7", "evaluations=2"]),
+  (["--gradient_steps=24", "--evaluations=2"], ["every 12 steps", "actor_period=5"]),
   (["--resume"], ["is not a run folder"]),
   (["--dataset=nowhere"], ["--dataset=nowhere", "not a data set"]),
 ]
@@ -130,7 +141,7 @@ def test_an_existing_run_folder_is_not_touched(work):
   assert everything_in(work) == before
 
 
-@pytest.mark.parametrize("spoil", ["task", "nan", "byte"])
+@pytest.mark.parametrize("spoil", ["task", "nan", "byte", "length", "range", "quality"])
 def test_bad_data_are_refused_before_a_run_folder_is_made(spoil, tmp_path):
   where = binaries.make_data(
     "spread", "medium-replay", tmp_path / "data", **({"name": "tag"} if spoil == "task" else {})
@@ -139,12 +150,28 @@ def test_bad_data_are_refused_before_a_run_folder_is_made(spoil, tmp_path):
     content = bytearray((where / "obs.npy").read_bytes())
     content[-1] ^= 1
     (where / "obs.npy").write_bytes(bytes(content))
-  if spoil == "nan":
-    reward = np.load(where / "reward.npy")
-    reward[7] = np.nan
-    np.save(where / "reward.npy", reward)
+  field, row, value = {"nan": ("reward", 7, np.nan), "range": ("action", 5, 1.5)}.get(spoil, ("obs", 0, 0.0))
+  array = np.load(where / f"{field}.npy")
+  if spoil in ("nan", "range"):
+    array[row] = value
+    np.save(where / f"{field}.npy", array)
+    binaries.hash_again(where)
+  if spoil == "length":
+    np.save(where / "obs.npy", array[:-1])
+    binaries.hash_again(where)
+  if spoil == "quality":
+    binaries.hash_again(where, quality="expert")
   status, _, err = call(*binaries.QUICK, f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path / 'run'}")
-  assert {"task": "tag", "nan": "reward", "byte": "obs"}[spoil] in binaries.sentence(status, err)
+  words = {
+    "task": ["'tag'", "'spread'"],
+    "nan": ["reward.npy", "row 7", "finite"],
+    "byte": ["obs.npy", "sha256"],
+    "length": ["100 rows where obs has 99"],
+    "range": ["action.npy", "row 5", "1.5"],
+    "quality": ["expert", "--quality=medium-replay", "give --quality=expert"],
+  }[spoil]
+  message = binaries.sentence(status, err)
+  assert all(word in message for word in words), message
   assert not (tmp_path / "run").exists()
 
 
@@ -165,9 +192,9 @@ def test_resume_refuses_other_flags_data_and_algorithms(work, monkeypatch):
   (work / "run" / "config.json").write_text(json.dumps(config))
   status, _, err = call("--resume", run)
   assert "was begun with config" in binaries.sentence(status, err)
-  (work / "run" / "config.json").write_text("{")
-  status, _, err = call("--resume", run)
-  assert "is damaged" in binaries.sentence(status, err)
+  config["run"]["log_every"] = 1  # decides nothing: the next complaint comes
+  (work / "run" / "config.json").write_text(json.dumps(config))
+  assert "was begun with config" in binaries.sentence(*call("--resume", run)[::2])
 
 
 @pytest.mark.parametrize("spoil", ["algorithm", "damage"])
@@ -226,16 +253,123 @@ def test_resuming_a_finished_run_shows_its_table_again(work):
   assert "mean +- std" in out
 
 
-def test_a_loss_that_is_not_finite_ends_with_1_and_keeps_the_state(work):
-  flags = ("--set=learning_rate=1e38", f"--data_dir={work / 'data'}", f"--run_dir={work / 'bad'}")
-  status, _, err = call(*binaries.QUICK, *flags)
-  assert status == 1
-  assert "of seed 0 is not finite from gradient step" in err and len(err.splitlines()) == 1
-  assert checkpoints.Checkpoints(work / "bad" / "failed").steps() == [10]
-  assert checkpoints.Checkpoints(work / "bad" / "checkpoints").steps() == []
+@pytest.mark.parametrize(
+  "spoil", [("flags", "task"), ("run", "gradient_steps"), ("dataset", "sha256"), "seeds", "{", "[]"]
+)
+def test_a_damaged_config_is_one_sentence(work, spoil):
+  path = work / "run" / "config.json"
+  config = json.loads(path.read_text())
+  if isinstance(spoil, tuple):
+    del config[spoil[0]][spoil[1]]
+  else:
+    config.pop(spoil, None)
+  path.write_text(spoil if spoil in ("{", "[]") else json.dumps(config))
+  message = binaries.sentence(*call("--resume", f"--run_dir={work / 'run'}")[::2])
+  assert "config.json is damaged" in message and (spoil[-1] in message or spoil in ("seeds", "{", "[]")), message
 
 
-def test_a_full_disk_is_one_sentence(work, monkeypatch):
-  monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
-  status, _, err = call(*binaries.QUICK, f"--data_dir={work / 'data'}", f"--run_dir={work / 'full'}")
-  assert "no space left on device" in binaries.sentence(status, err)
+@pytest.mark.parametrize("spoil", ["cut", "empty", "missing"])
+def test_resume_refuses_damaged_returns(work, spoil):
+  path = work / "run" / "returns.npz"
+  path.write_bytes({"cut": path.read_bytes()[:-30]}.get(spoil, b""))
+  if spoil == "missing":
+    path.unlink()
+  message = binaries.sentence(*call("--resume", f"--run_dir={work / 'run'}")[::2])
+  assert "returns.npz" in message and ("0 of 2 evaluations" if spoil == "missing" else "damaged") in message
+
+
+def test_resume_stays_with_its_data_set_when_a_newer_one_comes(work):
+  shutil.copytree(work / "data" / "spread-medium-replay-v1", work / "data" / "spread-medium-replay-v2")
+  np.save(work / "data" / "spread-medium-replay-v2" / "obs.npy", np.zeros(3))
+  status, out, err = call("--resume", f"--run_dir={work / 'run'}")
+  assert status == 0, err
+  assert "spread-medium-replay-v1" in out
+
+
+def test_a_quality_of_its_own_is_told_apart_from_its_settings(work):
+  binaries.hash_again(work / "data" / "spread-medium-replay-v1", quality="mine")
+  status, out, err = call("--resume", f"--run_dir={work / 'run'}")
+  assert status == 0, err
+  result = json.loads((work / "run" / "result.json").read_text())
+  assert (result["quality"], result["settings_of"]) == ("mine", "medium-replay")
+  assert "quality is 'mine'; trained with the settings of 'medium-replay'" in out
+
+
+def test_data_that_another_run_makes_meanwhile_are_used(tmp_path, monkeypatch):
+  def made_by_another(*arguments):
+    binaries.make_data(*arguments)
+    return binaries.make_data(*arguments)  # refuses: it exists
+
+  monkeypatch.setattr(collect, "make", made_by_another)
+  monkeypatch.setattr(trainer, "fit", lambda *args, **kwargs: (None, trainer.Position(step=10), "SIGTERM"))
+  status, out, err = call(*binaries.QUICK, f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path / 'run'}")
+  assert status == 0, err
+  assert "bc on spread-medium-replay-v1" in out
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "run"]
+
+
+def fails_in(monkeypatch, moment):
+  """The loop does nothing but what happens at one moment of it."""
+  monkeypatch.setattr(trainer, "fit", lambda *args, states, position, **kwargs: moment(args[5], states, position))
+
+
+def test_what_is_not_finite_ends_with_1_and_keeps_the_state(work, monkeypatch):
+  def moment(hooks, states, position):
+    raise trainer.NonFinite(f"loss of seed 3 not finite from gradient step 23 on; {hooks.set_aside(states, position)}")
+
+  fails_in(monkeypatch, moment)
+  status, _, err = call("--resume", f"--run_dir={work / 'run'}")
+  assert status == 1 and len(err.splitlines()) == 1
+  assert "loss of seed 3 not finite" in err and "the last good checkpoint is of step 20" in err
+  assert checkpoints.Checkpoints(work / "run" / "failed").steps() == [20]
+
+
+FULL = OSError(28, "No space left on device")
+GO_ON = "the checkpoint of step 20 is kept; make room and go on with --resume"
+
+
+@pytest.mark.parametrize(
+  ("file", "kept"),
+  [
+    ("metrics.jsonl", GO_ON),
+    ("returns.npz", GO_ON),
+    ("checkpoints", "the checkpoint of step 20 is intact"),
+    ("result.json", "--resume writes it again"),
+    ("learning_curve.png", "result.json is written"),
+    ("config.json", "nothing of the run was kept"),
+  ],
+)
+def test_a_full_disk_is_one_sentence_that_says_what_is_kept(work, monkeypatch, file, kept):
+  def moment(hooks, states, position):
+    position = position.after_chunk(10, {"loss": np.zeros(2)}, 1.0, timed=True)
+    if file in ("metrics.jsonl", "returns.npz"):
+      with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, *{"metrics.jsonl": ("open", full), "returns.npz": ("write_bytes", full)}[file])
+        hooks.log(position, np.zeros((2, 3)))
+    if file == "checkpoints":
+      monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
+      hooks.save(states, position)
+    if file == "result.json":
+      monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    return states, position, ""
+
+  def full(self, *args, **kwargs):
+    raise FULL
+
+  fails_in(monkeypatch, moment)
+  if file == "learning_curve.png":
+    monkeypatch.setattr(curves, "draw", full)
+  flags = ("--resume", f"--run_dir={work / 'run'}")
+  if file == "config.json":
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    flags = (*binaries.QUICK, f"--data_dir={work / 'data'}", f"--run_dir={work / 'new'}")
+  message = binaries.sentence(*call(*flags)[::2])
+  assert file in message and "no space left on device" in message and kept in message
+  assert sorted(path.name for path in work.iterdir()) == ["data", "run"]
+
+
+def test_help_tells_of_every_flag():
+  text = binaries.call(train.main, train_request.FLAGS, "--help")[1]
+  for name in ("--algorithm", "--[no]resume", "(default medium-replay)", "(default 0)"):
+    assert name in text
+  assert "absl" not in text and str(ROOT) not in text

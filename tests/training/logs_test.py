@@ -31,9 +31,9 @@ def test_a_line_an_evaluation_and_seed(tmp_path):
 
 def test_every_episode_is_kept_under_named_axes(tmp_path):
   filled(tmp_path)
-  values, steps, seeds = logs.load_returns(tmp_path)
+  values, steps = logs.load_returns(tmp_path)
   assert values.shape == (2, 3, 3)
-  assert (steps.tolist(), seeds.tolist()) == ([10, 20, 30], [4, 5])
+  assert steps.tolist() == [10, 20, 30]
   np.testing.assert_array_equal(values[1, 2], [33.0, 34.0, 35.0])  # seed 5, step 30
 
 
@@ -52,12 +52,44 @@ def test_cut_back_then_append_repeats_nothing(tmp_path):
   assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl"]
 
 
-def test_other_axes_are_refused(tmp_path):
-  np.savez(
-    tmp_path / "returns.npz", returns=np.zeros((1, 1, 1)), axes=["episode", "seed", "evaluation"], step=[1], seed=[0]
-  )
-  with pytest.raises(ValueError, match="expected"):
+AXES = ["seed", "evaluation", "episode"]
+
+
+@pytest.mark.parametrize(
+  ("content", "words"),
+  [
+    (None, "no evaluation is logged yet"),
+    (b"", "is damaged"),
+    (b"not a zip file", "is damaged"),
+    (0.9, "is damaged"),  # cut off there
+    ({"returns": np.zeros((1, 1, 1)), "axes": AXES}, "is damaged"),
+    ({"returns": np.zeros((1, 2, 1)), "axes": AXES, "step": [1]}, "do not fit"),
+    ({"returns": np.zeros((1, 1, 1)), "axes": ["episode", "seed", "evaluation"], "step": [1]}, "expected"),
+  ],
+)
+def test_other_returns_are_one_sentence(tmp_path, content, words):
+  filled(tmp_path)
+  path = tmp_path / "returns.npz"
+  whole = path.read_bytes()
+  path.unlink()
+  if isinstance(content, dict):
+    np.savez(path, **content)
+  elif content is not None:
+    path.write_bytes(whole[: int(content * len(whole))] if isinstance(content, float) else content)
+  with pytest.raises(ValueError, match=words) as caught:
     logs.load_returns(tmp_path)
+  assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+  before = (tmp_path / "metrics.jsonl").read_bytes()
+  if content is not None:
+    with pytest.raises(ValueError, match=words):
+      logs.RunLog(tmp_path, [4, 5]).cut_back(10)
+  assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+def test_returns_of_other_seeds_are_refused(tmp_path):
+  filled(tmp_path)
+  with pytest.raises(ValueError, match="holds 2 seeds, but the run has 1"):
+    logs.RunLog(tmp_path, [4]).cut_back(10)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -68,7 +100,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
   def full(self, data):
     raise OSError(28, "No space left on device")
 
+  log = filled(tmp_path)
   monkeypatch.setattr(pathlib.Path, "write_bytes", full)
-  with pytest.raises(OSError, match="No space"):
+  with pytest.raises(OSError, match="No space") as caught:
     logs.write_json(target, {})
+  assert caught.value.filename == str(target)
+  with pytest.raises(OSError, match="No space") as caught:
+    log.append(40, {}, np.zeros((2, 3)), np.zeros(2))
+  assert caught.value.filename == str(tmp_path / "returns.npz")
+  assert logs.load_returns(tmp_path)[1].tolist() == [10, 20, 30]
   assert json.loads(target.read_text())["x"] == 1.5
