@@ -1,0 +1,36 @@
+"""A seed trained beside others is that seed trained alone, with the paper's own algorithm and not only a tiny one."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from marl_offline.algorithms import spacql
+from marl_offline.training import trainer
+from tests import games
+
+STEPS = 6  # one actor step at 0 and one at 5, targets moved at 4
+
+
+def draw(dataset, key):
+  rows = jax.random.randint(key, (8,), 0, dataset.reward.shape[0])
+  return jax.tree.map(lambda array: array[rows], dataset)
+
+
+def test_one_seed_of_three_is_that_seed_alone():
+  spec = games.tiny_spec()
+  learner = spacql.make(spec, spacql.Config(hidden_size=8, ensemble_size=3, batch_size=8, num_proposals=2))
+  dataset = games.random_batch(spec, jax.random.key(5), batch_size=64)
+
+  def train(seeds):
+    init_keys, run_keys = trainer.seed_keys(seeds)
+    states = jax.jit(jax.vmap(learner.init))(init_keys)
+    return trainer.train_chunk(learner.update, draw, states, dataset, run_keys, 0, STEPS)
+
+  states, means, broken = train([4, 7, 9])
+  alone, means_alone, _ = train([7])
+  pick = lambda tree: jax.tree.map(lambda leaf: leaf[1:2], tree)  # noqa: E731
+  chex.assert_trees_all_close(pick(states), alone, rtol=1e-4, atol=1e-5)
+  chex.assert_trees_all_close(pick(means), means_alone, rtol=1e-4, atol=1e-5)
+  chex.assert_trees_all_equal(broken, jax.tree.map(lambda step: jnp.full_like(step, -1), broken))
+  first, second, third = means["td_loss"]
+  assert len({float(first), float(second), float(third)}) == 3, "seeds must differ"
