@@ -19,7 +19,9 @@ OMAR = {
   "world": Reference(79.5, -6.8, "OMAR, arXiv:2111.11188, appendix B.1; against its own, unreleased prey"),
 }
 
-_OURS = "measured here against the frozen prey1, 1,000 episodes each: python -m experiments.collect --references --task "
+_OURS = (
+  "measured here against the frozen prey1, 1,000 episodes each: python -m experiments.collect --references --task "
+)
 # What `normalized` uses. The physics of spread is OMAR's, so its references hold; tag and world depend on the prey:
 # 0 is uniform play, 100 the fully trained predators acting with the noise that they trained with.
 REFERENCES = {
