@@ -21,8 +21,10 @@ from marl_offline.training import checkpoints, logs
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("run_dir", None, "folder of the run", flag_values=FLAGS)
-flags.DEFINE_integer("episodes", 100, "played by every seed", lower_bound=1, flag_values=FLAGS)
-flags.DEFINE_string("render", None, "draws an episode: a .gif, or a .png with a row of frames", flag_values=FLAGS)
+flags.DEFINE_integer("episodes", 100, "played by every seed, the same ones", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_string(
+  "render", None, "draws an episode into this file: a .gif, or a .png with a row of frames", flag_values=FLAGS
+)
 flags.DEFINE_integer(
   "seed", None, "whose policy --render shows (default the run's first)", lower_bound=0, flag_values=FLAGS
 )

@@ -16,7 +16,7 @@ PLAN = trainer.Plan(gradient_steps=100, evaluations=5, log_every=10)  # a checkp
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KILLED_AFTER_A_SAVE = """
 import os, signal, sys
-from tests import resume_test
+from tests import conftest, resume_test  # compiled as here, or the bits differ
 from tests.training import tiny
 def die(step):
   if step == 60:
@@ -26,7 +26,7 @@ tiny.run(sys.argv[1], 100, resume_test.PLAN, on_save=die)
 KILLED_WITHIN_A_SAVE = """
 import os, signal, sys
 from marl_offline.training import checkpoints
-from tests import resume_test
+from tests import conftest, resume_test
 from tests.training import tiny
 check = checkpoints._require_equal
 def die(item, read, written):

@@ -35,14 +35,17 @@ class Episodes:
 
   @property
   def num_rows(self) -> int:
+    """R, environment steps."""
     return len(self.obs)
 
   @property
   def num_episodes(self) -> int:
+    """P."""
     return len(self.final_obs)
 
   @property
   def num_agents(self) -> int:
+    """N."""
     return self.obs.shape[1]
 
   def arrays(self) -> dict[str, np.ndarray]:

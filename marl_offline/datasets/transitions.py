@@ -28,6 +28,7 @@ class Dataset:
 
   @property
   def num_rows(self) -> int:
+    """R, environment steps."""
     return self.obs.shape[0]
 
 

@@ -14,7 +14,11 @@ FRAMES_PER_SECOND = 10
 
 
 def check_kind(path: str | os.PathLike) -> None:
-  """Raises ValueError unless the name ends in .gif or .png."""
+  """Looks whether the name ends in .gif or .png.
+
+  Raises:
+    ValueError: it does not.
+  """
   if pathlib.Path(path).suffix.lower() not in KINDS:
     raise ValueError(f"cannot render to {path}: the name must end in one of {', '.join(KINDS)}")
 

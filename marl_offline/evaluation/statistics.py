@@ -14,7 +14,7 @@ class Named:
   """Numbers with a name for each axis, such as ("seed", "evaluation", "episode").
 
   Raises:
-    ValueError: as many names as axes are needed, each once.
+    ValueError: as many names as axes are needed, each once; and, from the methods, an axis that it does not have.
   """
 
   values: np.ndarray
@@ -65,6 +65,9 @@ def iqm_interval(x: Named, over: str, confidence: float = 0.95) -> tuple[float, 
   """Percentile bootstrap interval of the IQM over the one axis of `x`; None for a single entry, which has no spread.
 
   The resamples are drawn from a fixed seed: the same numbers give the same interval.
+
+  Raises:
+    ValueError: x has other axes than `over` alone.
   """
   if x.axes != (over,):
     raise ValueError(f"the interval is over {over!r} alone, but the axes are {x.axes}; average the others first")
