@@ -119,7 +119,8 @@ def draw(path: pathlib.Path, cells: dict) -> None:
   from matplotlib.figure import Figure
 
   panels = sorted({(task, quality) for task, quality, _ in cells})
-  figure = Figure(figsize=(5.2 * len(panels), 4.2), layout="constrained")
+  figure = Figure(figsize=(5.2 * len(panels), 4.8), layout="constrained")
+  shown = {}  # label -> line, for one legend under all panels
   for axes, panel in zip(np.ravel(figure.subplots(1, len(panels), sharey=True, squeeze=False)), panels, strict=True):
     groups = {name: group for (task, quality, name), group in cells.items() if (task, quality) == panel}
     for index, (name, group) in enumerate(sorted(groups.items())):
@@ -129,17 +130,16 @@ def draw(path: pathlib.Path, cells: dict) -> None:
       steps = sorted(set.intersection(*(set(run["steps"]) for run in group)))
       at = [[run["steps"].index(step) for step in steps] for run in group]
       mean = np.concatenate([run["score"][:, i] for run, i in zip(group, at, strict=True)]).mean(axis=0)
-      axes.plot(steps, mean, color=color, lw=2.0, label=name)
+      (shown[name],) = axes.plot(steps, mean, color=color, lw=2.0)
       paper = published.lookup(group[0]["algorithm"], *panel)
       if paper and name == group[0]["algorithm"]:
-        axes.axhline(paper.mean, color=color, ls=":", lw=1.2)
+        shown["paper, on its own data"] = axes.axhline(paper.mean, color=color, ls=":", lw=1.2)
       data = float(scores.normalized(panel[0], group[0]["dataset_mean"]))
-    axes.axhline(data, color="black", ls="--", lw=1.2, label="data set's mean")
-    axes.plot([], [], color="black", ls=":", lw=1.2, label="paper, on its own data")
+    shown["data set's mean"] = axes.axhline(data, color="black", ls="--", lw=1.2)
     axes.set(title=" ".join(panel), xlabel="gradient steps", xlim=(0, None))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+  figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
   figure.axes[0].set_ylabel("normalised score (0 random, 100 expert)")
   figure.savefig(path, dpi=130)
 

@@ -60,7 +60,7 @@ def test_respond_refuses_what_it_cannot_share_out():
   with pytest.raises(ValueError, match="copies=64 cannot be shared out among 3 opponents"):
     online.respond(game, TINY, 2, 0, 0, [None, None, None])
   with pytest.raises(ValueError, match="iterations=3 must be a positive multiple"):
-    online.train(game, TINY, 3, 0)
+    online.train(game, TINY, 3, 0, (1.0, 1.0))
 
 
 def test_predators_learn_against_a_pool_of_prey():
