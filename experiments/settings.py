@@ -72,7 +72,7 @@ def quick(algorithm: str, task: str, quality: str) -> Run:
   return dataclasses.replace(
     run,
     config=config,
-    gradient_steps=3_000,
+    gradient_steps=5_000,
     evaluations=10,
     log_every=100,
     source=f"quick: shortened from {run.source}",

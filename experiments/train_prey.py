@@ -2,13 +2,14 @@
 
   python -m experiments.train_prey --task tag --out prey
 
-First predators and prey learn together (MAPPO, self-play). Then in generations: fresh predators train against the
-frozen, noiseless prey and join a pool; the prey goes on against the whole pool. What fresh predators get out of a prey
-is its worst case; training ends when `patience` generations have not lowered the best one. The table goes into
+First the prey learns (MAPPO) against four scripted chasers. Then in generations: fresh predators train against the
+frozen, noiseless prey and join a pool, and the prey goes on against chasers and pool. What fresh predators get out of a
+prey is its worst case; training ends when `patience` generations have not lowered the best one. The table goes into
 `<task>_prey1.json` beside the weights of the best prey so far, after every generation.
 """
 
 import dataclasses
+import itertools
 import json
 import pathlib
 
@@ -23,12 +24,14 @@ from marl_offline.environments import particle_tasks
 FLAGS = flags.FlagValues()
 TASK = flags.DEFINE_string("task", "tag", "which chase: tag or world", flag_values=FLAGS)
 OUT = flags.DEFINE_string("out", "prey", "folder for the weights and the table", flag_values=FLAGS)
-ITERATIONS = flags.DEFINE_integer("iterations", 400, "iterations of self-play (12,800 steps each)", flag_values=FLAGS)
-GENERATIONS = flags.DEFINE_integer("generations", 8, "generations after self-play, at most", flag_values=FLAGS)
+ITERATIONS = flags.DEFINE_integer(
+  "iterations", 200, "iterations of the prey against chasers (12,800 steps each)", flag_values=FLAGS
+)
+GENERATIONS = flags.DEFINE_integer("generations", 8, "generations after the chasers, at most", flag_values=FLAGS)
 FRESH = flags.DEFINE_integer(
   "fresh_iterations", 140, "iterations of fresh predators in a generation", flag_values=FLAGS
 )
-PREY = flags.DEFINE_integer("prey_iterations", 120, "iterations of the prey in a generation", flag_values=FLAGS)
+PREY = flags.DEFINE_integer("prey_iterations", 160, "iterations of the prey in a generation", flag_values=FLAGS)
 PATIENCE = flags.DEFINE_integer("patience", 2, "generations without progress", lower_bound=1, flag_values=FLAGS)
 SEED = flags.DEFINE_integer("seed", 0, "seed of everything", flag_values=FLAGS)
 
@@ -53,28 +56,51 @@ def value(game, predators, prey, seed) -> list[float]:
   return [round(float(np.mean(side)), 2) for side in returns]
 
 
+def chaser(game, hidden: int, lead: float, noise: float):
+  """Scripted predators as an actor: full throttle towards prey + lead * its velocity - 0.1 * own velocity.
+
+  The prey's offset and velocity stand at the end of what a predator sees (in `world` before its two forest flags). The
+  first layer takes positive and negative parts of the two directions, the second passes them on, the last takes the
+  difference and saturates the tanh.
+  """
+  (num_agents, obs_size), flags_seen = game.sizes[0], 2 if TASK.value == "world" else 0
+  offset, velocity = obs_size - flags_seen - 4, obs_size - flags_seen - 2
+  first, second, last = np.zeros((obs_size, hidden)), np.zeros((hidden, hidden)), np.zeros((hidden, 2))
+  for axis, sign in itertools.product((0, 1), (1.0, -1.0)):
+    unit = 2 * axis + (sign < 0)
+    first[[offset + axis, velocity + axis, axis], unit] = sign * np.array([1.0, lead, -0.1])
+    second[unit, unit], last[unit, axis] = 1.0, 20.0 * sign
+  layers = [{"w": np.float32(w), "b": np.zeros(w.shape[1], np.float32)} for w in (first, second, last)]
+  log_std = np.full((num_agents, 2), np.log(noise), np.float32)
+  return {"layers": layers, "identity": np.zeros((num_agents, hidden), np.float32), "log_std": log_std}
+
+
 def generations(game, config, seed):
-  """Yields (row of the table, prey) for the prey of self-play and of every generation after it."""
-  calm = dataclasses.replace(config, final_log_std=-2.0)  # the prey plays without noise once it is frozen
-  predators, prey = online.train(game, config, ITERATIONS.value, seed, (1.0, 1.0), "self-play").actors[-1]
-  pool = [predators]
+  """Yields (row of the table, prey) for the prey of the chasers and of every generation after it."""
+  calm = dataclasses.replace(config, final_log_std=-2.5)  # the prey plays without noise once it is frozen
+  chasers = [chaser(game, config.hidden, *how) for how in ((0.0, 0.1), (0.15, 0.1), (0.3, 0.1), (0.0, 0.5))]
+  (prey,) = online.respond(game, calm, ITERATIONS.value, seed, 1, chasers, title="prey against chasers").actors[-1]
+  pool = []
   for generation in range(GENERATIONS.value + 1):
     title = f"generation {generation}: fresh predators"
     fresh = online.respond(game, config, FRESH.value, seed + 10 + generation, 0, [greedy(prey)], title=title)
     (best,) = fresh.actors[-1]
-    row = {
-      "generation": generation,
-      "fresh_predators_and_prey": value(game, best, prey, 1),
-      "sparring_predators_and_prey": [value(game, each, prey, 2) for each in pool],
-      "fresh_predators_curve": np.round(fresh.returns[::10, 0], 1).tolist(),
-    }
-    yield row, prey
+    yield (
+      {
+        "generation": generation,
+        "fresh_predators_and_prey": value(game, best, prey, 1),
+        "chasers_and_prey": [value(game, each, prey, 2) for each in chasers],
+        "earlier_predators_and_prey": [value(game, each, prey, 3) for each in pool],
+        "fresh_predators_curve": np.round(fresh.returns[::10, 0], 1).tolist(),
+      },
+      prey,
+    )
     pool.append(best)
-    if generation < GENERATIONS.value:
-      sharers = pool if len(pool) <= 4 else [pool[0], *pool[-3:]]
-      sharers = [*sharers, sharers[-1]] if len(sharers) == 3 else sharers  # equal parts of a power of two
-      title = f"generation {generation}: prey against {len(sharers)}"
-      (prey,) = online.respond(game, calm, PREY.value, seed + 20 + generation, 1, sharers, prey, title).actors[-1]
+    latest = (pool[::-1] * 4)[:4]  # the four newest; the newest again where there are fewer
+    title = f"generation {generation}: prey against chasers and {min(len(pool), 4)} fresh"
+    (prey,) = online.respond(
+      game, calm, PREY.value, seed + 20 + generation, 1, [*chasers, *latest], prey, title
+    ).actors[-1]
 
 
 def save(folder: pathlib.Path, rows: list[dict], preys: list, config: mappo.Config) -> int:
@@ -83,9 +109,9 @@ def save(folder: pathlib.Path, rows: list[dict], preys: list, config: mappo.Conf
   facts = {
     "task": TASK.value,
     "version": particle_tasks.PREY_VERSION,
-    "learner": "MAPPO: self-play, then generations against a pool of predators",
+    "learner": "MAPPO: against scripted chasers, then generations against chasers and a pool of predators",
     "seed": SEED.value,
-    "iterations": {"self-play": ITERATIONS.value, "fresh predators": FRESH.value, "prey": PREY.value},
+    "iterations": {"chasers": ITERATIONS.value, "fresh predators": FRESH.value, "prey": PREY.value},
     "steps_per_iteration": config.copies * particle_tasks.HORIZON,
     "chosen_generation": best,
     "generations": rows,
@@ -97,7 +123,7 @@ def save(folder: pathlib.Path, rows: list[dict], preys: list, config: mappo.Conf
 
 
 def main() -> None:
-  """The binary: self-play, generations, the table, the weights."""
+  """The binary: chasers, generations, the table, the weights."""
   scenarios = {"tag": particle_tasks.tag_scenario, "world": particle_tasks.world_scenario}
   game = online.as_chase(scenarios[runs.choose("task", TASK.value, scenarios)]())
   for flag in (ITERATIONS, FRESH, PREY):
