@@ -56,15 +56,16 @@ def value(game, predators, prey, seed) -> list[float]:
   return [round(float(np.mean(side)), 2) for side in returns]
 
 
-def chaser(game, hidden: int, lead: float, noise: float):
+def chaser(task: str, size: tuple[int, int], hidden: int, lead: float, noise: float):
   """Scripted predators as an actor: full throttle towards prey + lead * its velocity - 0.1 * own velocity.
 
-  The prey's offset and velocity stand at the end of what a predator sees (in `world` before its two forest flags). The
-  first layer takes positive and negative parts of the two directions, the second passes them on, the last takes the
+  size = (N, O). The prey's offset and velocity stand at the end of what a predator sees (in `world` before its two
+  forest flags). The first layer takes positive and negative parts of the two directions, the second passes them on, the last takes the
   difference and saturates the tanh.
   """
-  (num_agents, obs_size), flags_seen = game.sizes[0], 2 if TASK.value == "world" else 0
-  offset, velocity = obs_size - flags_seen - 4, obs_size - flags_seen - 2
+  num_agents, obs_size = size
+  velocity = obs_size - (4 if task == "world" else 2)
+  offset = velocity - 2
   first, second, last = np.zeros((obs_size, hidden)), np.zeros((hidden, hidden)), np.zeros((hidden, 2))
   for axis, sign in itertools.product((0, 1), (1.0, -1.0)):
     unit = 2 * axis + (sign < 0)
@@ -75,10 +76,11 @@ def chaser(game, hidden: int, lead: float, noise: float):
   return {"layers": layers, "identity": np.zeros((num_agents, hidden), np.float32), "log_std": log_std}
 
 
-def generations(game, config, seed):
+def generations(task, game, config, seed):
   """Yields (row of the table, prey) for the prey of the chasers and of every generation after it."""
   calm = dataclasses.replace(config, final_log_std=-2.5)  # the prey plays without noise once it is frozen
-  chasers = [chaser(game, config.hidden, *how) for how in ((0.0, 0.1), (0.15, 0.1), (0.3, 0.1), (0.0, 0.5))]
+  ways = ((0.0, 0.1), (0.15, 0.1), (0.3, 0.1), (0.0, 0.5))  # lead, noise
+  chasers = [chaser(task, game.sizes[0], config.hidden, *way) for way in ways]
   (prey,) = online.respond(game, calm, ITERATIONS.value, seed, 1, chasers, title="prey against chasers").actors[-1]
   pool = []
   for generation in range(GENERATIONS.value + 1):
@@ -134,7 +136,7 @@ def main() -> None:
     raise runs.UserError(f"--out={folder} holds a prey of {TASK.value} already; it is not overwritten")
   folder.mkdir(parents=True, exist_ok=True)
   config, rows, preys = mappo.Config(), [], []
-  for row, prey in generations(game, config, SEED.value):
+  for row, prey in generations(TASK.value, game, config, SEED.value):
     print(json.dumps(row), flush=True)
     rows.append(row)
     preys.append(prey)
