@@ -60,8 +60,8 @@ def chaser(task: str, size: tuple[int, int], hidden: int, lead: float, noise: fl
   """Scripted predators as an actor: full throttle towards prey + lead * its velocity - 0.1 * own velocity.
 
   size = (N, O). The prey's offset and velocity stand at the end of what a predator sees (in `world` before its two
-  forest flags). The first layer takes positive and negative parts of the two directions, the second passes them on, the last takes the
-  difference and saturates the tanh.
+  forest flags). The first layer takes positive and negative parts of the two directions, the second passes them on,
+  the last takes the difference and saturates the tanh.
   """
   num_agents, obs_size = size
   velocity = obs_size - (4 if task == "world" else 2)
