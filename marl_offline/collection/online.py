@@ -55,6 +55,7 @@ def as_chase(scenario: Scenario) -> Game:
   return Game(scenario.reset, observe, step, HORIZON, tuple(shape.shape for shape in shapes))
 
 
+@functools.cache  # a new one would be a new static argument, and every run in one program would compile again
 def make_optimizer(config: mappo.Config, iterations: int, speed: float = 1.0) -> optax.GradientTransformation:
   """Adam with a linearly falling rate, gradients clipped at norm 0.5. `speed` is a factor on the rate."""
   steps = iterations * config.epochs * config.minibatches
