@@ -27,7 +27,7 @@ OUT = flags.DEFINE_string("out", "prey", "folder for the weights and the table",
 ITERATIONS = flags.DEFINE_integer(
   "iterations", 200, "iterations of the prey against chasers (12,800 steps each)", flag_values=FLAGS
 )
-GENERATIONS = flags.DEFINE_integer("generations", 8, "generations after the chasers, at most", flag_values=FLAGS)
+GENERATIONS = flags.DEFINE_integer("generations", 20, "generations after the chasers, at most", flag_values=FLAGS)
 FRESH = flags.DEFINE_integer(
   "fresh_iterations", 140, "iterations of fresh predators in a generation", flag_values=FLAGS
 )
