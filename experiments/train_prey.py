@@ -97,6 +97,8 @@ def generations(task, game, config, seed):
       },
       prey,
     )
+    if generation == GENERATIONS.value:
+      return  # nobody would look at a prey trained further
     pool.append(best)
     latest = (pool[::-1] * 4)[:4]  # the four newest; the newest again where there are fewer
     title = f"generation {generation}: prey against chasers and {min(len(pool), 4)} fresh"

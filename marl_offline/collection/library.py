@@ -16,7 +16,7 @@ EPISODES = 1000  # that each snapshot is scored with
 
 
 def train(environment: PureEnvironment, seed: int) -> policies.Library:
-  """A library of our own, from nothing. About four minutes on two cores for `spread`.
+  """A library of our own, from nothing. About two minutes on two idle cores for `spread`.
 
   Raises:
     ValueError: the run did not get as far as the data set's qualities need.
