@@ -96,7 +96,8 @@ def uniform_proposals(gold):
 
 
 def joint_target(gold, batch, net, policy):
-  next_q = net.critic(critic_params(gold, "target_critic"), batch.next_state, policy[:, None])[..., 0]
+  following = net.inputs.queries(batch.next_state, policy[:, None])
+  next_q = net.critic(critic_params(gold, "target_critic"), *following)[..., 0]
   return losses.minimum_target(batch.reward, GAMMA * batch.discount, next_q)
 
 
@@ -104,7 +105,7 @@ def check_critic(gold, batch, net, target, gaps, num_proposals):
   """gaps: critics, q_data [E, B] -> gap [E, B]."""
 
   def loss(critics):
-    q = net.critic(critics, batch.state, batch.action[:, None])[..., 0]
+    q = net.critic(critics, *net.inputs.queries(batch.state, batch.action[:, None]))[..., 0]
     gap = gaps(critics, q)
     penalty = ALPHA * jnp.sum(jnp.mean(gap, axis=1))
     return jnp.sum(jnp.mean(jnp.square(q - target), axis=1)) + penalty, (penalty, q)
@@ -137,7 +138,7 @@ def test_cfcql(name):
   ood = uniform_proposals(gold)
 
   def gaps(critics, q):
-    q_ood = net.counterfactual(critics, batch.state, batch.action, ood.action)
+    q_ood = net.counterfactual(critics, *net.inputs.counterfactual(batch.state, batch.action, ood.action))
     return losses.counterfactual_gap(q_ood, ood.log_prob, q, 1 / spec.num_agents)
 
   check_critic(gold, batch, net, joint_target(gold, batch, net, policy), gaps, ood.action.shape[1])
@@ -148,11 +149,11 @@ def test_cfcql_counterfactual_target():
   gold, batch, spec, net, policy = setting("cfcql_counterfactual_target")
   ood = uniform_proposals(gold)
   mixed = jax.vmap(joint_actions.replace_one)(batch.next_action, policy)
-  next_q = net.critic(critic_params(gold, "target_critic"), batch.next_state, mixed)
+  next_q = net.critic(critic_params(gold, "target_critic"), *net.inputs.queries(batch.next_state, mixed))
   target = losses.counterfactual_target(batch.reward, GAMMA * batch.discount, next_q)
 
   def gaps(critics, q):
-    q_ood = net.counterfactual(critics, batch.state, batch.action, ood.action)
+    q_ood = net.counterfactual(critics, *net.inputs.counterfactual(batch.state, batch.action, ood.action))
     return losses.counterfactual_gap(q_ood, ood.log_prob, q, 1 / spec.num_agents)
 
   check_critic(gold, batch, net, target, gaps, ood.action.shape[1])
@@ -164,7 +165,7 @@ def test_macql():
   ood = uniform_proposals(gold)
 
   def gaps(critics, q):
-    q_ood = net.proposed(critics, batch.state, ood.action)
+    q_ood = net.critic(critics, *net.inputs.proposed(batch.state, ood.action))
     return jax.vmap(losses.joint_gap, in_axes=(0, None, 0))(q_ood, ood.log_prob.sum(-1), q)
 
   check_critic(gold, batch, net, joint_target(gold, batch, net, policy), gaps, ood.action.shape[1])
@@ -190,8 +191,8 @@ def test_cfcql_three_sources():
   swapped = jnp.concatenate([uniform.log_prob, log_prob(next_noise), log_prob(now_noise)], axis=1)
 
   def gaps(critics, q):
-    q_ood = [net.counterfactual(critics, batch.state, batch.action, beside_data),
-             net.counterfactual(critics, batch.state, batch.next_action, beside_next)]  # fmt: skip
+    beside = ((batch.action, beside_data), (batch.next_action, beside_next))
+    q_ood = [net.counterfactual(critics, *net.inputs.counterfactual(batch.state, *actions)) for actions in beside]
     return losses.counterfactual_gap(jnp.concatenate(q_ood, axis=2), swapped, q, 1 / spec.num_agents)
 
   check_critic(gold, batch, net, joint_target(gold, batch, net, policy), gaps, swapped.shape[1])

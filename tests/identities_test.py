@@ -32,7 +32,7 @@ def spacql_target(setting, exact_subsets, weight):
   net, state, batch, policy = setting
   replace, share = spacql.partial_replacement(3, exact_subsets)
   mixed = replace(jax.random.key(3), batch.next_action, policy)
-  next_q = net.critic(state.target_critics, batch.next_state, mixed)
+  next_q = net.critic(state.target_critics, *net.inputs.queries(batch.next_state, mixed))
   return losses.partial_replacement_target(batch.reward, 0.95 * batch.discount, next_q, weight @ share)
 
 
@@ -40,7 +40,7 @@ def spacql_target(setting, exact_subsets, weight):
 def test_all_weight_on_k_equal_n_is_cfcqls_target(setting, exact_subsets):
   net, state, batch, policy = setting
   target = spacql_target(setting, exact_subsets, jnp.array([0.0, 0.0, 1.0]))
-  next_q = net.critic(state.target_critics, batch.next_state, policy[:, None])[..., 0]
+  next_q = net.critic(state.target_critics, *net.inputs.queries(batch.next_state, policy[:, None]))[..., 0]
   expected = losses.minimum_target(batch.reward, 0.95 * batch.discount, next_q)
   np.testing.assert_allclose(target, expected, rtol=1e-5, atol=1e-6)
 
@@ -49,7 +49,7 @@ def test_all_weight_on_k_equal_1_with_exact_subsets_is_icql_qs_averaged_target(s
   net, state, batch, policy = setting
   target = spacql_target(setting, True, jnp.array([1.0, 0.0, 0.0]))
   mixed = jax.vmap(joint_actions.replace_one)(batch.next_action, policy)
-  next_q = net.critic(state.target_critics, batch.next_state, mixed)
+  next_q = net.critic(state.target_critics, *net.inputs.queries(batch.next_state, mixed))
   expected = losses.averaged_target(batch.reward, 0.95 * batch.discount, next_q)
   np.testing.assert_allclose(target, expected, rtol=1e-5, atol=1e-6)
 
@@ -58,12 +58,12 @@ def test_summed_individual_errors_have_the_gradient_of_the_averaged_operators_er
   """Proposition 1: sum_i (Q - y_i)^2 against 1/2 (Q - mean_i y_i)^2, which differ by the factor 2 N."""
   net, state, batch, policy = setting
   mixed = jax.vmap(joint_actions.replace_one)(batch.next_action, policy)
-  next_q = net.critic(state.target_critics, batch.next_state, mixed)
+  next_q = net.critic(state.target_critics, *net.inputs.queries(batch.next_state, mixed))
   individual = losses.individual_targets(batch.reward, 0.95 * batch.discount, next_q)  # [B, N]
   averaged = losses.averaged_target(batch.reward, 0.95 * batch.discount, next_q)  # [B]
 
   def q(critics):
-    return net.critic(critics, batch.state, batch.action[:, None])[..., 0]  # [E, B]
+    return net.critic(critics, *net.inputs.queries(batch.state, batch.action[:, None]))[..., 0]  # [E, B]
 
   def summed(critics):
     return jnp.sum(jnp.mean(jnp.square(q(critics)[..., None] - individual), axis=1))

@@ -8,14 +8,15 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "marl_offline"
 MAY_IMPORT = {
   "types": set(),
+  "execution": set(),
   "joint_actions": {"types"},
   "losses": {"types"},
   "networks": {"types"},
   "environments": {"types"},
   "datasets": {"types"},
-  "parts": {"types", "joint_actions", "losses", "networks"},
+  "parts": {"types", "execution", "joint_actions", "losses", "networks"},
   "algorithms": {"types", "joint_actions", "losses", "networks", "parts"},  # never a sibling
-  "training": {"types"},
+  "training": {"types", "execution"},
   "evaluation": {"types", "environments"},  # handed a Learner; name no algorithm
   "collection": {"types", "environments", "datasets", "evaluation"},
   "theory": {"types", "joint_actions", "losses"},  # checks the shipped functions, not copies

@@ -49,19 +49,22 @@ def make(spec: Spec, config: Config) -> Learner:
   def update(state, batch, key, step):
     key_next, key_ood = jax.random.split(key)
     policy = joint_critic.smoothed(net.actor(state.target_actors, batch.next_obs), key_next, config.target_noise)
-    next_q = net.critic(state.target_critics, batch.next_state, policy[:, None])[..., 0]  # [E, B]
+    next_q = net.critic(state.target_critics, *net.inputs.queries(batch.next_state, policy[:, None]))[..., 0]  # [E, B]
     target = losses.minimum_target(batch.reward, config.gamma * batch.discount, next_q)  # [B]
     ood = propose(key_ood, net, state.actors, batch, config)
+    data = net.inputs.queries(batch.state, batch.action[:, None])
+    proposed = net.inputs.proposed(batch.state, ood.action)
 
-    def critic_loss(critics):
-      q = net.critic(critics, batch.state, batch.action[:, None])[..., 0]  # [E, B]
-      q_ood = net.proposed(critics, batch.state, ood.action)  # [E, B, M]
-      gap = jax.vmap(losses.joint_gap, in_axes=(0, None, 0))(q_ood, jnp.sum(ood.log_prob, axis=-1), q)  # [E, B]
+    def critic_loss(critics, rows):
+      data, proposed, log_prob, target = rows
+      q = net.critic(critics, *data)[..., 0]  # [E, B]
+      q_ood = net.critic(critics, *proposed)  # [E, B, M]
+      gap = jax.vmap(losses.joint_gap, in_axes=(0, None, 0))(q_ood, jnp.sum(log_prob, axis=-1), q)  # [E, B]
       td = jnp.square(q - target)
       metrics = {"td_loss": jnp.mean(td), "penalty": jnp.mean(gap), "q_data": jnp.mean(q)}
       return jnp.sum(jnp.mean(td + config.alpha * gap, axis=1)), metrics  # members are summed, not averaged
 
-    state, metrics = joint_critic.critic_step(net, state, critic_loss)
+    state, metrics = joint_critic.critic_step(net, state, critic_loss, (data, proposed, ood.log_prob, target))
     metrics = metrics | {"target_mean": jnp.mean(target)}
     return joint_critic.actor_and_targets(net, state, metrics, batch, step, config)
 

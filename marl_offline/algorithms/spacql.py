@@ -58,22 +58,26 @@ def make(spec: Spec, config: Config) -> Learner:
     key_next, key_k, key_ood = jax.random.split(key, 3)
     policy = joint_critic.smoothed(net.actor(state.target_actors, batch.next_obs), key_next, config.target_noise)
     mixed = replace(key_k, batch.next_action, policy)  # [B, Q, N, A]
-    u = losses.disagreement(net.critic(state.critics, batch.next_state, mixed)) @ share.T  # [B, K], online members
+    following = net.inputs.queries(batch.next_state, mixed)
+    u = losses.disagreement(net.critic(state.critics, *following)) @ share.T  # [B, K], online members
     weight = losses.inverse_weights(u)  # [B, K]
-    next_q = net.critic(state.target_critics, batch.next_state, mixed)  # [E, B, Q], target members
+    next_q = net.critic(state.target_critics, *following)  # [E, B, Q], target members
     discount = config.gamma * batch.discount
     target = losses.partial_replacement_target(batch.reward, discount, next_q, weight @ share)  # [B]
     ood = propose(key_ood, net, state.actors, batch, config)
+    data = net.inputs.queries(batch.state, batch.action[:, None])
+    proposed = net.inputs.counterfactual(batch.state, batch.action, ood.action)
 
-    def critic_loss(critics):
-      q = net.critic(critics, batch.state, batch.action[:, None])[..., 0]  # [E, B]
-      q_ood = net.counterfactual(critics, batch.state, batch.action, ood.action)  # [E, B, M, N]
-      gap = losses.counterfactual_gap(q_ood, ood.log_prob, q, 1 / spec.num_agents)  # [E, B]
+    def critic_loss(critics, rows):
+      data, proposed, log_prob, target = rows
+      q = net.critic(critics, *data)[..., 0]  # [E, B]
+      q_ood = net.counterfactual(critics, *proposed)  # [E, B, M, N]
+      gap = losses.counterfactual_gap(q_ood, log_prob, q, 1 / spec.num_agents)  # [E, B]
       td = jnp.square(q - target)
       metrics = {"td_loss": jnp.mean(td), "penalty": jnp.mean(gap), "q_data": jnp.mean(q)}
       return jnp.sum(jnp.mean(td + config.alpha * gap, axis=1)), metrics  # members are summed, not averaged
 
-    state, metrics = joint_critic.critic_step(net, state, critic_loss)
+    state, metrics = joint_critic.critic_step(net, state, critic_loss, (data, proposed, ood.log_prob, target))
     metrics = metrics | {"target_mean": jnp.mean(target)} | mixture_metrics(weight, u)
     return joint_critic.actor_and_targets(net, state, metrics, batch, step, config)
 

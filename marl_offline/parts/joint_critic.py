@@ -4,6 +4,7 @@
 ensemble_size, normalization, target_noise, actor_period and action_regularization.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,15 +14,13 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from marl_offline import losses
+from marl_offline import execution, losses
 from marl_offline.networks import ensemble
 from marl_offline.networks.actors import TanhActor
 from marl_offline.networks.critics import CRITICS
-from marl_offline.parts import updates
-from marl_offline.parts.proposals import PROPOSALS
-from marl_offline.types import Spec, Transition
-
-CPU_ROWS_AT_ONCE = 64  # measured, see critics.JointCritic.counterfactual; an accelerator takes all rows at once
+from marl_offline.networks.input_statistics import STANDARDIZERS, Standardizers
+from marl_offline.parts import blocks, proposals, updates
+from marl_offline.types import Normalizer, Spec, Transition
 
 
 @struct.dataclass
@@ -35,23 +34,24 @@ class TrainState:
 
 
 class Net(NamedTuple):
-  """Functions of parameters that take raw observations and states."""
+  """Functions of parameters. The actor takes raw observations; the critics take what `inputs` makes of raw arrays, and
+  treat every row by itself: what they are normalised by is settled before a batch is cut."""
 
   init: Callable  # key -> TrainState
   actor: Callable  # actors [N, ...], obs [..., N, O] -> [..., N, A]
-  critic: Callable  # critics [E, ...], state [B, S], action [B, Q, N, A] -> [E, B, Q]; each query its own pass
-  proposed: Callable  # critics, state [B, S], proposals [B, M, N, A] -> [E, B, M]; one pass
-  counterfactual: Callable  # critics, state [B, S], action [B, N, A], proposals [B, M, N, A] -> [E, B, M, N]; one pass
+  inputs: Standardizers  # queries(state, action), proposed(state, proposals), counterfactual(state, action, proposals)
+  critic: Callable  # critics [E, ...], state [B, S], action [B, Q, N, A] -> [E, B, Q]
+  counterfactual: Callable  # critics, state [B, S], action [B, N, A], proposals [B, M, N, A] -> [E, B, M, N]
+  critic_gradient: Callable  # loss, critics, rows -> gradient, metrics; see blocks.members_gradient
   actor_optimizer: optax.GradientTransformation
   critic_optimizer: optax.GradientTransformation
 
 
 def build(spec: Spec, config) -> Net:
   """Networks and optimizers for a task's sizes."""
-  on_cpu = jax.default_backend() == "cpu"
+  cut = execution.here()
   actor = TanhActor(spec.action_size, config.hidden_size)
-  sizes = (spec.state_size, spec.num_agents, spec.action_size, config.hidden_size)
-  critic = CRITICS[config.normalization](*sizes, rows_at_once=CPU_ROWS_AT_ONCE if on_cpu else None)
+  critic = CRITICS[config.normalization](spec.state_size, spec.num_agents, spec.action_size, config.hidden_size)
   one_optimizer = updates.clipped_adam(config.learning_rate, config.max_grad_norm)
   per_agent = optax.GradientTransformation(jax.vmap(one_optimizer.init), jax.vmap(one_optimizer.update))
 
@@ -66,21 +66,28 @@ def build(spec: Spec, config) -> Net:
     copies = jax.tree.map(jnp.copy, (actors, critics))
     return TrainState(actors, critics, *copies, per_agent.init(actors), one_optimizer.init(critics))
 
-  def members(method, in_turn=False):
-    def apply(params, state, *actions):
-      return critic.apply(params, spec.normalizer.state(state), *actions, method=method)
+  def members(method):
+    apply = ensemble.apply_members_in_turn if cut.in_turn else ensemble.apply_members
+    return apply(functools.partial(critic.apply, method=method))
 
-    return (ensemble.apply_members_in_turn if in_turn else ensemble.apply_members)(apply)
+  def gradient(loss, critics, rows):
+    return blocks.members_gradient(loss, critics, rows, cut, proposals.per_transition(spec.num_agents, config))
 
   return Net(
     init=init,
     actor=lambda actors, obs: ensemble.apply_agents(actor.apply)(actors, spec.normalizer.obs(obs)),
+    inputs=with_normalizer(STANDARDIZERS[config.normalization], spec.normalizer),
     critic=members("__call__"),
-    proposed=members("proposed", in_turn=on_cpu),
-    counterfactual=members("counterfactual", in_turn=on_cpu),
+    counterfactual=members("counterfactual"),
+    critic_gradient=gradient,
     actor_optimizer=per_agent,
     critic_optimizer=one_optimizer,
   )
+
+
+def with_normalizer(inputs: Standardizers, normalizer: Normalizer) -> Standardizers:
+  """The same, of raw states: the data set's statistics come first."""
+  return Standardizers(*(lambda state, *a, s=s: s(normalizer.state(state), *a) for s in inputs))
 
 
 def smoothed(action: jax.Array, key: jax.Array, noise: float) -> jax.Array:
@@ -88,9 +95,12 @@ def smoothed(action: jax.Array, key: jax.Array, noise: float) -> jax.Array:
   return jnp.clip(action + noise * jax.random.normal(key, action.shape), -1.0, 1.0)
 
 
-def critic_step(net: Net, state: TrainState, critic_loss: Callable):
-  """One descent of critic_loss: critics -> loss, metrics. -> state, metrics."""
-  gradient, metrics = jax.grad(critic_loss, has_aux=True)(state.critics)
+def critic_step(net: Net, state: TrainState, critic_loss: Callable, rows):
+  """One descent of critic_loss: critics, rows -> loss, metrics; rows is a tree [B, ...]. -> state, metrics.
+
+  critic_loss sums over members and averages over rows, its metrics average over both: it sees a few at a time.
+  """
+  gradient, metrics = net.critic_gradient(critic_loss, state.critics, rows)
   critics, critic_opt = updates.gradient_step(net.critic_optimizer, state.critics, state.critic_opt, gradient)
   metrics = metrics | {"critic_grad_norm": updates.global_norm(gradient)}
   return state.replace(critics=critics, critic_opt=critic_opt), metrics
@@ -100,7 +110,9 @@ def actor_loss(net: Net, actors, critics, batch: Transition, action_regularizati
   """Each agent's policy climbs the first member's Q, the others acting as in the data. -> []."""
   action = net.actor(actors, batch.obs)  # [B, N, A]
   first = jax.tree.map(lambda leaf: leaf[:1], critics)
-  q = net.counterfactual(first, batch.state, batch.action, action[:, None])[0, :, 0]  # [B, N]
+  q = net.counterfactual(first, *net.inputs.counterfactual(batch.state, batch.action, action[:, None]))[
+    0, :, 0
+  ]  # [B, N]
   return jnp.mean(losses.counterfactual_objective(q) + action_regularization * losses.action_penalty(action))
 
 
@@ -162,7 +174,7 @@ def check(config, spec: Spec) -> None:
     raise ValueError(f"gamma={config.gamma} must lie in [0, 1)")
   if not 0 < config.tau <= 1:
     raise ValueError(f"tau={config.tau} must lie in (0, 1]")
-  for name, known in (("normalization", CRITICS), ("proposals", PROPOSALS)):
+  for name, known in (("normalization", CRITICS), ("proposals", proposals.PROPOSALS)):
     if getattr(config, name) not in known:
       raise ValueError(f"{name}={getattr(config, name)} must be one of {sorted(known)}")
   if spec.num_agents < 1:

@@ -37,3 +37,8 @@ def _around(key, action, config) -> Proposals:
 
 
 PROPOSALS = {"uniform": uniform, "three_sources": three_sources}
+
+
+def per_transition(num_agents: int, config) -> int:
+  """M * N: how many rows of the critic the proposals of one transition are."""
+  return {"uniform": 1, "three_sources": 3}[config.proposals] * config.num_proposals * num_agents

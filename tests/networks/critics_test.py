@@ -9,6 +9,7 @@ import pytest
 
 from marl_offline import joint_actions
 from marl_offline.networks.critics import CRITICS
+from marl_offline.networks.input_statistics import STANDARDIZERS, Standardizers
 
 B, Q, M, N, A, S, H = 12, 4, 5, 3, 2, 7, 8
 CLOSE = {"rtol": 1e-5, "atol": 4e-5}  # the gradients are of order 10
@@ -46,14 +47,18 @@ def inputs():
 
 
 @functools.cache
-def make(normalization, rows_at_once=None):
+def make(normalization):
+  """Passes as losses run them: queries, proposed and counterfactual of parameters and raw arrays; and parameters."""
   state, _, queries, _ = inputs()
-  critic = CRITICS[normalization](S, N, A, H, rows_at_once=rows_at_once)
+  critic = CRITICS[normalization](S, N, A, H)
   params = jax.jit(critic.init)(jax.random.key(1), state, queries)
   # away from the trivial scale 1 and offset 0
-  return critic, jax.tree.map(
-    lambda x: np.asarray(x) + 0.1 * np.cos(np.arange(x.size, dtype="f")).reshape(x.shape), params
-  )
+  params = jax.tree.map(lambda x: np.asarray(x) + 0.1 * np.cos(np.arange(x.size, dtype="f")).reshape(x.shape), params)
+
+  def of_pass(standardize, method):
+    return lambda params, *raw: critic.apply(params, *standardize(*raw), method=method)
+
+  return Standardizers(*map(of_pass, STANDARDIZERS[normalization], ("__call__", "__call__", "counterfactual"))), params
 
 
 def check_same(fast, slow, *arguments):
@@ -70,18 +75,16 @@ def check_same(fast, slow, *arguments):
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **CLOSE), *both)
 
 
-@pytest.mark.parametrize(
-  "normalization, rows_at_once", [("batch", None), ("batch", 5), ("data", None), ("layer", 5)]
-)  # 5 does not divide B
-def test_counterfactuals_equal_rows_written_out(normalization, rows_at_once):
-  critic, params = make(normalization, rows_at_once)
+@pytest.mark.parametrize("normalization", CRITICS)
+def test_counterfactuals_equal_rows_written_out(normalization):
+  critic, params = make(normalization)
   state, action, _, proposals = inputs()
 
   def slow(params, state, action, proposals):
     rows = jax.vmap(joint_actions.counterfactual)(action, proposals)  # [B, M, N, N, A]
     return naive(params, normalization, written_out(state, rows)).reshape(B, M, N)
 
-  check_same(functools.partial(critic.apply, method="counterfactual"), slow, params, state, action, proposals)
+  check_same(critic.counterfactual, slow, params, state, action, proposals)
 
 
 @pytest.mark.parametrize("normalization", CRITICS)
@@ -93,7 +96,7 @@ def test_each_query_is_its_own_pass(normalization):
     one_query = lambda action: naive(params, normalization, written_out(state, action))  # noqa: E731
     return jax.vmap(one_query, in_axes=1, out_axes=1)(queries)
 
-  check_same(critic.apply, slow, params, state, queries)
+  check_same(critic.queries, slow, params, state, queries)
 
 
 @pytest.mark.parametrize("normalization", CRITICS)
@@ -104,19 +107,19 @@ def test_joint_proposals_are_one_pass(normalization):
   def slow(params, state, proposals):
     return naive(params, normalization, written_out(state, proposals)).reshape(B, M)
 
-  check_same(functools.partial(critic.apply, method="proposed"), slow, params, state, proposals)
+  check_same(critic.proposed, slow, params, state, proposals)
 
 
 def test_batch_statistics_forgive_any_scale_of_the_data():
   critic, params = make("batch")
   state, _, queries, _ = inputs()
-  value = critic.apply(params, state, queries)
-  np.testing.assert_allclose(critic.apply(params, 100.0 * state - 30.0, queries), value, atol=1e-3)
+  value = critic.queries(params, state, queries)
+  np.testing.assert_allclose(critic.queries(params, 100.0 * state - 30.0, queries), value, atol=1e-3)
 
 
 def test_a_feature_that_never_changes_is_harmless():
   critic, params = make("batch")
   state, _, queries, _ = inputs()
   state = state.at[:, 0].set(3.0)
-  gradient = jax.grad(lambda p: jnp.sum(critic.apply(p, state, queries)))(params)
+  gradient = jax.grad(lambda p: jnp.sum(critic.queries(p, state, queries)))(params)
   assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))

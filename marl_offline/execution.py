@@ -1,0 +1,37 @@
+"""What is computed at once and what in turn: the one place that knows backends.
+
+Every number was measured by `experiments/benchmark.py --what update` or `--what seeds`; BUILD_NOTES.md has the tables.
+"""
+
+import dataclasses
+
+import jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+  """How a program is cut for one kind of device; results are the same but for rounding."""
+
+  in_turn: bool  # ensemble members, and seeds, one after the other instead of batched
+  rows_at_once: int | None  # critic rows whose loss and gradient are computed together; None: all
+
+
+# A CPU is bound by memory: a block's hidden layers must stay in its cache from the forward pass to the gradient.
+# An accelerator is bound by the number of kernels it starts: everything in one.
+CPU = Execution(in_turn=True, rows_at_once=1024)
+ACCELERATOR = Execution(in_turn=False, rows_at_once=None)
+
+
+def here() -> Execution:
+  """That of JAX's default backend."""
+  return CPU if jax.default_backend() == "cpu" else ACCELERATOR
+
+
+def block_size(rows: int, at_most: int | None) -> int:
+  """Into blocks of which size `rows` are cut: the largest divisor of rows that is at_most, or at_most itself where
+  that is less than half of it (the last block is then smaller). at_most below 1 counts as 1; None: one block."""
+  if at_most is None or at_most >= rows:
+    return rows
+  at_most = max(at_most, 1)
+  divisor = max(size for size in range(1, at_most + 1) if rows % size == 0)
+  return divisor if 2 * divisor >= at_most else at_most

@@ -1,0 +1,52 @@
+"""The gradient of an ensemble's loss, cut as suits the device (execution.py)."""
+
+import jax
+import jax.numpy as jnp
+
+from marl_offline import execution
+
+
+def mean_in_blocks(function, rows, at_most: int | None):
+  """function is a mean over the leading axis of rows: computes it block by block. -> a tree like function's.
+
+  One block's arrays are gone before the next's are made, gradients included, where function takes them.
+  """
+  total = jax.tree.leaves(rows)[0].shape[0]
+  size = execution.block_size(total, at_most)
+  if size == total:
+    return function(rows)
+  whole = total // size * size
+  blocks = jax.tree.map(lambda x: x[:whole].reshape(-1, size, *x.shape[1:]), rows)
+  kinds = jax.eval_shape(function, jax.tree.map(lambda x: x[0], blocks))
+  zero = jax.tree.map(lambda kind: jnp.zeros(kind.shape, kind.dtype), kinds)
+
+  def add(mean, block):
+    return jax.tree.map(lambda m, x: m + size / total * x, mean, function(block)), None
+
+  mean, _ = jax.lax.scan(add, zero, blocks)
+  if whole == total:
+    return mean
+  rest = function(jax.tree.map(lambda x: x[whole:], rows))
+  return jax.tree.map(lambda m, x: m + (total - whole) / total * x, mean, rest)
+
+
+def members_gradient(loss, members, rows, cut: execution.Execution, rows_each: int):
+  """Gradient of loss and its metrics. -> gradient [E, ...], metrics.
+
+  Args:
+    loss: members [e, ...], rows [b, ...] -> the sum over members of means over rows, and metrics that are means over
+      both; so it may be asked of some members and some rows at a time.
+    members: [E, ...].
+    rows: a tree of arrays [B, ...].
+    cut: how.
+    rows_each: into how many rows of the network an entry of B unfolds, at most.
+  """
+
+  def gradient(some):
+    at_most = None if cut.rows_at_once is None else cut.rows_at_once // rows_each
+    return mean_in_blocks(lambda block: jax.grad(loss, has_aux=True)(some, block), rows, at_most)
+
+  if not cut.in_turn:
+    return gradient(members)
+  gradients, metrics = jax.lax.map(lambda member: gradient(jax.tree.map(lambda x: x[None], member)), members)
+  return jax.tree.map(lambda x: x[:, 0], gradients), jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
