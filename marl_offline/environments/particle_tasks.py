@@ -20,7 +20,7 @@ from marl_offline.environments.api import PureEnvironment
 from marl_offline.environments.particle_world import Bodies, WorldState, distance
 
 HORIZON = 25
-PREY_VERSION = "prey1"  # the frozen network in frozen_prey/; a new one gets a new name
+PREY_VERSION = "prey2"  # the frozen network in frozen_prey/; a new one gets a new name
 
 
 class Scenario(NamedTuple):

@@ -20,14 +20,14 @@ OMAR = {
 }
 
 _OURS = (
-  "measured here against the frozen prey1, 1,000 episodes each: python -m experiments.collect --references --task "
+  "measured here against the frozen prey2, 1,000 episodes each: python -m experiments.collect --references --task "
 )
 # What `normalized` uses. The physics of spread is OMAR's, so its references hold; tag and world depend on the prey:
 # 0 is uniform play, 100 the fully trained predators acting with the noise that they trained with.
 REFERENCES = {
   "spread": OMAR["spread"],
-  "tag": Reference(103.3, -5.7, _OURS + "tag"),
-  "world": Reference(55.1, -8.1, _OURS + "world"),
+  "tag": Reference(93.2, -7.6, _OURS + "tag"),
+  "world": Reference(50.9, -7.1, _OURS + "world"),
 }
 
 

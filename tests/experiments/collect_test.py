@@ -96,7 +96,7 @@ def test_missing_or_damaged_policies_are_one_sentence(tmp_path, monkeypatch):
 
 
 def test_from_scratch_says_when_training_did_not_get_far_enough(tmp_path, monkeypatch):
-  monkeypatch.setattr(collect.library, "ITERATIONS", 2)
+  monkeypatch.setitem(collect.library.ITERATIONS, "spread", 2)
   monkeypatch.setattr(collect.library, "EPISODES", 20)
   monkeypatch.setattr(collect.library, "CONFIG", collect.library.mappo.Config(copies=8, hidden=8, epochs=1))
   status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
