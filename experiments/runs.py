@@ -10,6 +10,7 @@ import difflib
 import errno
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 import subprocess
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import flags, logging
 
@@ -26,6 +28,7 @@ from marl_offline.datasets import normalization, storage, transitions
 from marl_offline.environments.api import PureEnvironment
 from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
+from marl_offline.training import memory
 from marl_offline.training.checkpoints import CheckpointError
 from marl_offline.training.trainer import NonFinite
 from marl_offline.types import Normalizer, Spec
@@ -43,6 +46,7 @@ def start(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS)
   A binary that imports another one's functions keeps its flags in FlagValues of its own, so that names do not collide.
   """
   logging.set_verbosity(logging.WARNING)  # below that JAX tells which accelerators are not there
+  keep_compiled_programs()
   if set(command_line.HELP) & set(sys.argv[1:]):
     print(command_line.help_text(sys.modules["__main__"].__doc__, flag_values))
     sys.exit(0)
@@ -61,6 +65,16 @@ def start(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS)
   except KeyboardInterrupt:
     _leave("interrupted", 130)
   sys.exit(0)
+
+
+def keep_compiled_programs() -> None:
+  """A program compiled once is read from disk by later runs: JAX_COMPILATION_CACHE_DIR, or the user's cache folder.
+
+  JAX_ENABLE_COMPILATION_CACHE=false switches it off.
+  """
+  if not jax.config.jax_compilation_cache_dir:
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(home) / "marl_offline" / "compiled"))
 
 
 def _leave(error: object, status: int) -> NoReturn:
@@ -182,12 +196,13 @@ def data_folder(data_dir: str, task: str, quality: str) -> pathlib.Path | None:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-  """A data set on the device and what is said about it."""
+  """A data set, on the device or mapped on the host, and what is said about it."""
 
   dataset: transitions.Dataset
   spec: Spec
   card: dict[str, Any]
   folder: pathlib.Path
+  why_on_host: str = ""  # "": it is on the device
 
   @property
   def mean_return(self) -> float:
@@ -196,15 +211,24 @@ class Data:
 
 
 def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: str) -> Data:
-  """Loads, verifies, and puts on the device. team_reward: see transitions.from_episodes.
+  """Loads and verifies; puts it on the device unless it would take more than half of what is free there.
+
+  team_reward: see transitions.from_episodes.
 
   Raises:
     storage.DataError: it is damaged, or of another task than the environment's.
   """
   episodes, card = storage.load(folder)
   storage.require_match(card, environment)
-  dataset = transitions.from_episodes(episodes, team_reward=team_reward)
-  return Data(dataset, normalization.spec(dataset), card, folder)
+  device = jax.local_devices()[0]
+  size, free = sum(array.nbytes for array in episodes.arrays().values()), memory.free(device)
+  why, place = "", jnp.array
+  if free is not None and 2 * size > free:
+    gib = [f"{number / memory.GIB:.2f} GiB" for number in (size, free)]
+    why = f"the data set has {gib[0]}, more than half of the {gib[1]} free on {device.device_kind}"
+    place = np.asarray
+  dataset = transitions.from_episodes(episodes, team_reward, place)
+  return Data(dataset, normalization.spec(dataset), card, folder, why)
 
 
 # ---- the table -----------------------------------------------------------------------------------------------------

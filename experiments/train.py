@@ -20,12 +20,12 @@ import numpy as np
 
 from experiments import runs, settings, train_request
 from experiments.runs import UserError
-from marl_offline.datasets import sampling
+from marl_offline.datasets import feeding, sampling
 from marl_offline.datasets.storage import DataError
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import curves, rollouts, scores
 from marl_offline.evaluation.statistics import Named
-from marl_offline.training import checkpoints, logs, trainer
+from marl_offline.training import checkpoints, devices, logs, trainer
 from marl_offline.types import Spec
 
 
@@ -179,11 +179,25 @@ def train(request: train_request.Request, environment, data: runs.Data, learner,
     return f"its state is in {failed.folder}; {good}"
 
   hooks = trainer.Hooks(rollouts.evaluator(environment, learner, run.episodes), write_log, save, set_aside)
-  draw = functools.partial(sampling.draw, batch_size=run.config.batch_size)
+  batch_size = run.config.batch_size
+  draw = functools.partial(sampling.draw, batch_size=batch_size)
+  layout = devices.layout(len(request.seeds), batch_size)
   work = f"{run.gradient_steps} updates of {len(request.seeds)} seed{'s' if len(request.seeds) > 1 else ''}"
-  print(f"{given['algorithm']} on {data.card['name']}: {work} on {config['device']}, into {folder}", flush=True)
+  place = f"{config['device']} ({layout.words(len(request.seeds))})"
+  print(f"{given['algorithm']} on {data.card['name']}: {work} on {place}, into {folder}", flush=True)
+  source = {"draw": draw, "dataset": data.dataset}
+  if data.why_on_host:
+    print(f"{data.why_on_host}; it stays on the host, and batches are fed ahead of the updates", flush=True)
+    source = {"draw": None, "dataset": None, "feed": functools.partial(feeding.feed, data.dataset, batch_size)}
   _, position, stopped = trainer.fit(
-    learner, draw, data.dataset, request.seeds, request.plan, hooks, states=states, position=position
+    learner,
+    seeds=request.seeds,
+    plan=request.plan,
+    hooks=hooks,
+    states=states,
+    position=position,
+    layout=layout,
+    **source,
   )
   if stopped:
     print(f"stopped by {stopped} and saved at {position.step} of {request.plan.gradient_steps} updates; go on with")

@@ -64,19 +64,19 @@ def test_killed_at_60_and_resumed_is_100_bit_for_bit(program, never_stopped, tmp
 def test_stopped_between_evaluations_logs_what_the_whole_run_logs(tmp_path, monkeypatch):
   wide = trainer.Plan(gradient_steps=60, evaluations=1, log_every=10)
   _, whole = tiny.run(tmp_path / "whole", 60, wide)
-  chunk, seen = trainer.train_chunk, []
+  chunk, seen = trainer.Programs.__call__, []
 
-  def stop_at_30(*args):
-    if args[5] == 20:
+  def stop_at_30(self, states, dataset, run_keys, step, length, fed):
+    if step == 20:
       signal.raise_signal(signal.SIGTERM)
-    return chunk(*args)
+    return chunk(self, states, dataset, run_keys, step, length, fed)
 
   log = trainer.Position.metrics
   monkeypatch.setattr(trainer.Position, "after_evaluation", lambda self, s: (seen.append(log(self)), self)[1])
-  monkeypatch.setattr(trainer, "train_chunk", stop_at_30)
+  monkeypatch.setattr(trainer.Programs, "__call__", stop_at_30)
   _, position = tiny.run(tmp_path / "halves", 60, wide)
   assert (position.step, position.pending_steps, seen) == (30, 30, [])
-  monkeypatch.setattr(trainer, "train_chunk", chunk)
+  monkeypatch.setattr(trainer.Programs, "__call__", chunk)
   tiny.run(tmp_path / "halves", 60, wide)
   tiny.run(tmp_path / "again", 60, wide)
   chex.assert_trees_all_equal(seen[0], seen[1])

@@ -1,4 +1,6 @@
-"""Episodes as device arrays, and rows of them as Transitions."""
+"""Episodes as arrays, and rows of them as Transitions."""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ TEAM_REWARDS = ("mean", "first_agent")
 
 @struct.dataclass
 class Dataset:
-  """A data set on the device; an argument of jit, never closed over."""
+  """A data set on the device, an argument of jit, never closed over; or, too large for it, mapped on the host."""
 
   obs: jax.Array  # [R, N, O]
   action: jax.Array  # [R, N, A]
@@ -32,11 +34,15 @@ class Dataset:
     return self.obs.shape[0]
 
 
-def from_episodes(episodes: Episodes, team_reward: str = "mean") -> Dataset:
-  """Copies a data set to the device.
+def from_episodes(episodes: Episodes, team_reward: str = "mean", place: Callable = jnp.array) -> Dataset:
+  """A data set to draw from.
 
-  team_reward says what the one reward of the team is: "mean" over agents, whose sum is the return that we report, or
-  "first_agent", which the released code of CFCQL and SPaCQL trains on.
+  Args:
+    episodes: what storage.load gives.
+    team_reward: the one reward of the team: "mean" over agents, whose sum is the return that we report, or
+      "first_agent", which the released code of CFCQL and SPaCQL trains on.
+    place: where arrays go. jnp.array copies to the device (an alias of a memory map would change with the file);
+      np.asarray leaves them mapped on the host, to be fed (feeding.py).
 
   Raises:
     ValueError: an unknown team_reward.
@@ -45,33 +51,34 @@ def from_episodes(episodes: Episodes, team_reward: str = "mean") -> Dataset:
     raise ValueError(f"team_reward={team_reward!r} is unknown; known are {', '.join(TEAM_REWARDS)}")
   last = episodes.last()
   reward = np.mean(episodes.reward, axis=1) if team_reward == "mean" else episodes.reward[:, 0]
-  # jnp.array copies: an alias of a memory map would change with the file
   return Dataset(
-    obs=jnp.array(episodes.obs),
-    action=jnp.array(episodes.action),
-    reward=jnp.array(reward),
-    terminated=jnp.array(episodes.terminated),
-    last=jnp.array(last),
-    episode=jnp.array(np.cumsum(last, dtype=np.int32) - last, dtype=jnp.int32),
-    final_obs=jnp.array(episodes.final_obs),
-    final_action=jnp.array(episodes.final_action),
-    state=None if episodes.state is None else jnp.array(episodes.state),
-    final_state=None if episodes.final_state is None else jnp.array(episodes.final_state),
+    obs=place(episodes.obs),
+    action=place(episodes.action),
+    reward=place(reward),
+    terminated=place(episodes.terminated),
+    last=place(last),
+    episode=place((np.cumsum(last, dtype=np.int32) - last).astype(np.int32)),
+    final_obs=place(episodes.final_obs),
+    final_action=place(episodes.final_action),
+    state=None if episodes.state is None else place(episodes.state),
+    final_state=None if episodes.final_state is None else place(episodes.final_state),
   )
 
 
 def gather(dataset: Dataset, rows: jax.Array) -> Transition:
-  """The transitions that begin at rows. rows [...] int -> Transition [...]. Pure; index gathers only.
+  """The transitions that begin at rows. rows [...] int -> Transition [...]. Pure; index gathers only, of JAX arrays in
+  JAX and of NumPy arrays in NumPy.
 
   What follows a row is row + 1, or the episode's final_* where the row ends it. discount is 0 where the task
   terminated, 1 elsewhere, at a time limit too.
   """
+  xp = jnp if isinstance(dataset.obs, jax.Array) else np
   last, episode = dataset.last[rows], dataset.episode[rows]
-  after = jnp.minimum(rows + 1, dataset.num_rows - 1)  # the very last row has no successor; it is an end, so unused
+  after = xp.minimum(rows + 1, dataset.num_rows - 1)  # the very last row has no successor; it is an end, so unused
 
   def following(field, final):
     ends = last.reshape(last.shape + (1,) * (field.ndim - 1))
-    return jnp.where(ends, final[episode], field[after])
+    return xp.where(ends, final[episode], field[after])
 
   obs = dataset.obs[rows]
   next_obs = following(dataset.obs, dataset.final_obs)
@@ -84,7 +91,7 @@ def gather(dataset: Dataset, rows: jax.Array) -> Transition:
     obs=obs,
     action=dataset.action[rows],
     reward=dataset.reward[rows],
-    discount=1.0 - dataset.terminated[rows].astype(jnp.float32),
+    discount=1 - dataset.terminated[rows].astype(np.float32),
     next_state=next_state,
     next_obs=next_obs,
     next_action=following(dataset.action, dataset.final_action),

@@ -1,84 +1,23 @@
-"""The compiled chunk of updates and the loop around it. It trains any Learner and knows none.
-
-Everything random derives from the seed and the step, so a resumed run is the same run: `seed_keys` splits a seed's key
-into one for the initial state and one for the run, `keys_at` folds the step into the latter.
-"""
+"""The loop around the compiled chunk. It trains any Learner and knows none."""
 
 import contextlib
 import dataclasses
 import functools
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from marl_offline.training import progress
+from marl_offline.training.chunk import Programs, batch_keys, seed_keys
+from marl_offline.training.devices import Layout
 
 
 class NonFinite(RuntimeError):
   """A metric, a parameter or a return stopped being finite; the sentence names the step, the seed and the terms."""
-
-
-def seed_keys(seeds: Sequence[int]) -> tuple[jax.Array, jax.Array]:
-  """Keys to initialise and keys to run, one a seed; a seed's keys do not depend on its company. [seeds], [seeds]."""
-  keys = jax.vmap(jax.random.split)(jnp.stack([jax.random.key(seed) for seed in seeds]))
-  return keys[:, 0], keys[:, 1]
-
-
-def keys_at(run_key: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """The key of the batch and the key of the update at a step."""
-  key_batch, key_update = jax.random.split(jax.random.fold_in(run_key, step))
-  return key_batch, key_update
-
-
-def first_false(flags: jax.Array, first_step: jax.Array) -> jax.Array:
-  """The step of the first False along axis 0, or -1 where all hold. [steps, ...] -> [...] i32."""
-  return jnp.where(jnp.all(flags, axis=0), -1, first_step + jnp.argmin(flags, axis=0)).astype(jnp.int32)
-
-
-def all_finite(state: Any) -> jax.Array:
-  """Whether every floating number of a tree is finite. -> [] bool."""
-  floating = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-  return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in floating]))
-
-
-@functools.partial(jax.jit, static_argnames=("update", "draw", "num_steps"), donate_argnames="states")
-def train_chunk(update, draw, states, dataset, run_keys, first_step, num_steps):
-  """`num_steps` updates of every seed in one compiled scan.
-
-  The data set is an argument (closed over, it would be compiled in as a constant) and so is the step, unbatched over
-  seeds, so that a `lax.cond` on it stays a branch.
-
-  Args:
-    update: Learner.update; static.
-    draw: (dataset, key) -> batch; static.
-    states: learner states [seeds, ...]; donated.
-    dataset: what `draw` reads.
-    run_keys: [seeds].
-    first_step: the step of the first update.
-    num_steps: static.
-
-  Returns:
-    states, mean of each metric [seeds], and where each stopped being finite [seeds] (-1: nowhere): the first step of
-    each metric, and as "parameters" the chunk's last step if the state it ends with, which may be saved, is not.
-  """
-
-  def one_step(states, step):
-    def one_seed(state, run_key):
-      key_batch, key_update = keys_at(run_key, step)
-      return update(state, draw(dataset, key_batch), key_update, step)
-
-    return jax.vmap(one_seed)(states, run_keys)
-
-  states, metrics = jax.lax.scan(one_step, states, first_step + jnp.arange(num_steps))
-  means = jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
-  broken = {name: first_false(jnp.isfinite(m), first_step) for name, m in metrics.items()}
-  last_step = first_step + num_steps - 1
-  return states, means, broken | {"parameters": first_false(jax.vmap(all_finite)(states)[None], last_step)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +47,12 @@ class Plan:
   def chunk(self, step: int) -> int:
     """Length of the chunk that starts at `step`: log_every, or what is left to the next evaluation."""
     return min(self.log_every, self.interval - step % self.interval)
+
+  def chunks(self, step: int) -> Iterator[tuple[int, int]]:
+    """First step and length of every chunk from `step` on."""
+    while step < self.gradient_steps:
+      yield step, self.chunk(step)
+      step += self.chunk(step)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,38 +160,45 @@ def check_returns(returns: np.ndarray, seeds: Sequence[int], step: int) -> None:
     raise NonFinite(f"return of seed {', '.join(bad)} not finite in the evaluation at gradient step {step}")
 
 
-def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, show_bar=None):
+def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, show_bar=None, layout=None, feed=None):
   """Trains every seed to plan.gradient_steps, from `position` on.
 
   Args:
     learner: a Learner.
-    draw: (dataset, key) -> batch.
+    draw: (dataset, key) -> batch; None where batches are fed.
+    dataset: on the device; None where batches are fed.
     seeds: one learner each, all in one program.
     plan: a Plan.
     hooks: Hooks.
     states: [seeds, ...] where a resumed run stands; None: initialised here. Donated.
     position: where a resumed run stands.
     show_bar: False: no bar; None: a bar where stderr is a terminal, otherwise a line an evaluation.
+    layout: a devices.Layout; None: the default device, all seeds at once.
+    feed: where batches are fed, (keys_of, chunks to come) -> their batches [seeds, steps, B, ...]; see feeding.feed.
 
   Returns:
     states, position, and the name of the signal that stopped the run or "".
 
   Raises:
     NonFinite: after the state was set aside; the last good checkpoint stays.
+    memory.TooLarge: before anything was trained.
   """
-  position = position or Position()
-  compiled, saved = set(), position.step if states is not None else None
+  position, layout = position or Position(), layout or Layout()
+  programs, saved = Programs(learner.update, draw, layout), position.step if states is not None else None
   bar = progress.Bar(plan, position, show_bar)
   with StopSignals() as stop, contextlib.closing(bar):
     init_keys, run_keys = seed_keys(seeds)
     states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states
+    states, run_keys, dataset = layout.place(states), layout.place(run_keys), layout.place_whole(dataset)
+    batches = feed(functools.partial(batch_keys, run_keys), plan.chunks(position.step)) if feed else None
     while position.step < plan.gradient_steps and not stop.asked:
       began, length = time.perf_counter(), plan.chunk(position.step)
-      states, means, broken = train_chunk(learner.update, draw, states, dataset, run_keys, position.step, length)
+      fed = layout.place(next(batches)) if feed else None
+      timed = length in programs
+      states, means, broken = programs(states, dataset, run_keys, position.step, length, fed)
       means, broken = jax.device_get((means, broken))  # the one transfer of the chunk
       seconds = time.perf_counter() - began
-      position = position.after_chunk(length, means, seconds, timed=length in compiled)
-      compiled.add(length)
+      position = position.after_chunk(length, means, seconds, timed=timed)
       with _set_aside(hooks, states, position):
         check_finite(broken, seeds)
       bar.advance(length)

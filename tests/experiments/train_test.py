@@ -310,7 +310,7 @@ def test_data_that_another_run_makes_meanwhile_are_used(tmp_path, monkeypatch):
 
 def fails_in(monkeypatch, moment):
   """The loop does nothing but what happens at one moment of it."""
-  monkeypatch.setattr(trainer, "fit", lambda *args, states, position, **kwargs: moment(args[5], states, position))
+  monkeypatch.setattr(trainer, "fit", lambda *args, hooks, states, position, **kwargs: moment(hooks, states, position))
 
 
 def test_what_is_not_finite_ends_with_1_and_keeps_the_state(work, monkeypatch):

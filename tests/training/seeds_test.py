@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from marl_offline.algorithms import spacql
-from marl_offline.training import trainer
+from marl_offline.training import chunk
 from tests import games
 
 STEPS = 6  # one actor step at 0 and one at 5, targets moved at 4
@@ -22,9 +22,9 @@ def test_one_seed_of_three_is_that_seed_alone():
   dataset = games.random_batch(spec, jax.random.key(5), batch_size=64)
 
   def train(seeds):
-    init_keys, run_keys = trainer.seed_keys(seeds)
+    init_keys, run_keys = chunk.seed_keys(seeds)
     states = jax.jit(jax.vmap(learner.init))(init_keys)
-    return trainer.train_chunk(learner.update, draw, states, dataset, run_keys, 0, STEPS)
+    return chunk.train_chunk(learner.update, draw, states, dataset, run_keys, 0, STEPS)
 
   states, means, broken = train([4, 7, 9])
   alone, means_alone, _ = train([7])

@@ -10,19 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from marl_offline.training import trainer
+from marl_offline.training import chunk, trainer
 from marl_offline.types import Learner
 from tests.training import tiny
 
 
 def train(seeds, chunks, config=tiny.Config()):  # noqa: B008
   learner = tiny.learner(config)
-  init_keys, run_keys = trainer.seed_keys(seeds)
+  init_keys, run_keys = chunk.seed_keys(seeds)
   states, step, seen = jax.vmap(learner.init)(init_keys), 0, []
   for length in chunks:
-    states, means, broken = trainer.train_chunk(
-      learner.update, tiny.draw, states, tiny.dataset(), run_keys, step, length
-    )
+    states, means, broken = chunk.train_chunk(learner.update, tiny.draw, states, tiny.dataset(), run_keys, step, length)
     seen.append((means, broken))
     step += length
   return states, seen
@@ -62,13 +60,13 @@ def test_a_seed_among_several_is_that_seed_alone_and_chunks_only_divide_time():
 
 
 def test_equal_chunks_compile_once():
-  learner, (init_keys, run_keys) = small(lambda weight, step: weight), trainer.seed_keys([0])
+  learner, (init_keys, run_keys) = small(lambda weight, step: weight), chunk.seed_keys([0])
   update = chex.assert_max_traces(learner.update, n=1)
   states, data = jax.vmap(learner.init)(init_keys), tiny.dataset()
-  before = trainer.train_chunk._cache_size()
+  before = chunk.train_chunk._cache_size()
   for step in (0, 7, 14):
-    states, _, _ = trainer.train_chunk(update, tiny.draw, states, data, run_keys, step, 7)
-  assert trainer.train_chunk._cache_size() == before + 1
+    states, _, _ = chunk.train_chunk(update, tiny.draw, states, data, run_keys, step, 7)
+  assert chunk.train_chunk._cache_size() == before + 1
 
 
 def small(update, loss=lambda weight, step: weight):
@@ -89,7 +87,7 @@ def fit_small(update=lambda weight, step: weight, loss=lambda weight, step: weig
 def test_first_false_by_hand():
   # columns: all true; false at row 1; false at rows 0 and 2 -> none, 10 + 1, 10 + 0
   flags = np.array([[True, True, False], [True, False, True], [True, True, False]])
-  np.testing.assert_array_equal(trainer.first_false(flags, 10), [-1, 11, 10])
+  np.testing.assert_array_equal(chunk.first_false(flags, 10), [-1, 11, 10])
 
 
 def test_plan_meets_every_evaluation():
@@ -205,15 +203,15 @@ def test_a_signal_ends_the_chunk_saves_and_returns(number):
 
 def test_a_stop_between_evaluations_saves_there(monkeypatch):
   saved = []
-  chunk = trainer.train_chunk
+  run_chunk = trainer.Programs.__call__
 
-  def chunk_then_signal(*args):
-    out = chunk(*args)
-    if args[5] == 5:
+  def chunk_then_signal(self, states, dataset, run_keys, step, length, fed):
+    out = run_chunk(self, states, dataset, run_keys, step, length, fed)
+    if step == 5:
       os.kill(os.getpid(), signal.SIGTERM)
     return out
 
-  monkeypatch.setattr(trainer, "train_chunk", chunk_then_signal)
+  monkeypatch.setattr(trainer.Programs, "__call__", chunk_then_signal)
   _, position, stopped = fit(trainer.Plan(60, 2, 5), save=lambda states, position: saved.append(position))
   assert (position.step, stopped) == (10, "SIGTERM")
   assert saved[0].pending_steps == 10, "what is not logged yet is saved"

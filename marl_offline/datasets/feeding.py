@@ -1,0 +1,48 @@
+"""Batches from a data set that is larger than the device: gathered on the host, ahead of the updates.
+
+The rows are those that `sampling.draw` would draw on the device from the same keys, so where a data set lies changes
+no number of a run.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+
+import jax
+import numpy as np
+
+from marl_offline.datasets import sampling, transitions
+from marl_offline.datasets.checks import DataError
+from marl_offline.types import Transition
+
+AHEAD = 2  # chunks that are gathered while one is trained on
+
+
+def feed(
+  dataset: transitions.Dataset, batch_size: int, keys_of: Callable, chunks: Iterable[tuple[int, int]]
+) -> Iterator[Transition]:
+  """Batches [seeds, steps, B, ...] of each chunk, NumPy arrays, gathered by a thread of their own.
+
+  Args:
+    dataset: NumPy arrays, memory-mapped.
+    batch_size: B.
+    keys_of: (first step, number of steps) -> keys of the batches [seeds, steps].
+    chunks: first step and number of steps of each chunk, in order.
+
+  Raises:
+    DataError: the loader is not installed.
+  """
+  try:
+    import grain
+  except ImportError as error:
+    raise DataError("a data set larger than the device needs a loader: pip install 'marl_offline[large]'") from error
+  chunks = list(chunks)
+
+  @functools.partial(jax.jit, static_argnames="num_rows")
+  def rows_of(keys, num_rows):
+    return jax.vmap(jax.vmap(lambda key: sampling.rows(num_rows, key, batch_size)))(keys)
+
+  def gather(index: int) -> Transition:
+    return transitions.gather(dataset, np.asarray(rows_of(keys_of(*chunks[index]), dataset.num_rows)))
+
+  ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=AHEAD)
+  return iter(grain.MapDataset.range(len(chunks)).map(gather).to_iter_dataset(ahead))
