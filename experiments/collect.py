@@ -13,7 +13,7 @@ import zipfile
 import numpy as np
 from absl import flags
 
-from experiments import runs, settings
+from experiments import launch, runs, settings
 from marl_offline.collection import library, policies, record
 from marl_offline.datasets import storage
 from marl_offline.environments.api import observation_hash
@@ -174,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  runs.start(main, FLAGS)
+  launch.binary(main, FLAGS)

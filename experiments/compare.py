@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import published, runs
+from experiments import launch, published, runs
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
@@ -159,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  runs.start(main, FLAGS)
+  launch.binary(main, FLAGS)

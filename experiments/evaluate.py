@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import runs, settings
+from experiments import launch, runs, settings
 from experiments.runs import UserError
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import animation, curves, rollouts
@@ -146,4 +146,4 @@ def render(environment, learner, state):
 
 
 if __name__ == "__main__":
-  runs.start(main, FLAGS)
+  launch.binary(main, FLAGS)

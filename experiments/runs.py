@@ -1,8 +1,4 @@
-"""What the binaries share: one-sentence errors, names with a did-you-mean, data and environment, the run's table.
-
-Exit status of every binary: 0 done (or stopped by a signal after saving), 1 training became non-finite, 2 the user's
-input or the disk, 130 Ctrl-C outside training; all but 0 with one sentence on stderr.
-"""
+"""What the binaries share: one-sentence errors, names with a did-you-mean, data and environment, the run's table."""
 
 import contextlib
 import dataclasses
@@ -10,27 +6,22 @@ import difflib
 import errno
 import importlib.metadata
 import json
-import os
 import pathlib
 import platform
 import subprocess
-import sys
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags, logging
 
-from experiments import command_line, settings
+from experiments import settings
 from marl_offline.datasets import normalization, storage, transitions
 from marl_offline.environments.api import PureEnvironment
 from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import memory
-from marl_offline.training.checkpoints import CheckpointError
-from marl_offline.training.trainer import NonFinite
 from marl_offline.types import Normalizer, Spec
 
 PACKAGES = ("marl_offline", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -38,48 +29,6 @@ PACKAGES = ("marl_offline", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint"
 
 class UserError(ValueError):
   """What the user gave cannot be done; one sentence says why and what can."""
-
-
-def start(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS) -> NoReturn:
-  """Parses the flags and runs `main`; every expected failure is one sentence on stderr and an exit status.
-
-  A binary that imports another one's functions keeps its flags in FlagValues of its own, so that names do not collide.
-  """
-  logging.set_verbosity(logging.WARNING)  # below that JAX tells which accelerators are not there
-  keep_compiled_programs()
-  if set(command_line.HELP) & set(sys.argv[1:]):
-    print(command_line.help_text(sys.modules["__main__"].__doc__, flag_values))
-    sys.exit(0)
-  try:
-    rest = flag_values(sys.argv)
-  except flags.Error as error:
-    _leave(f"{error}; --help lists the flags", 2)
-  if rest[1:]:
-    _leave(f"unexpected argument {rest[1]!r}; every input is a flag, and --help lists them", 2)
-  try:
-    main()
-  except NonFinite as error:
-    _leave(error, 1)
-  except (UserError, CheckpointError, storage.DataError, OSError) as error:
-    _leave(error, 2)
-  except KeyboardInterrupt:
-    _leave("interrupted", 130)
-  sys.exit(0)
-
-
-def keep_compiled_programs() -> None:
-  """A program compiled once is read from disk by later runs: JAX_COMPILATION_CACHE_DIR, or the user's cache folder.
-
-  JAX_ENABLE_COMPILATION_CACHE=false switches it off.
-  """
-  if not jax.config.jax_compilation_cache_dir:
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(home) / "marl_offline" / "compiled"))
-
-
-def _leave(error: object, status: int) -> NoReturn:
-  print("error: " + " ".join(str(error).split()), file=sys.stderr)
-  sys.exit(status)
 
 
 def choose(flag: str, value: str, known: Iterable[str]) -> str:
@@ -221,11 +170,12 @@ def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: s
   episodes, card = storage.load(folder)
   storage.require_match(card, environment)
   device = jax.local_devices()[0]
-  size, free = sum(array.nbytes for array in episodes.arrays().values()), memory.free(device)
+  copies = jax.local_device_count() if device.platform == "cpu" else 1  # cores share the machine's memory
+  size, free = copies * sum(array.nbytes for array in episodes.arrays().values()), memory.free(device)
   why, place = "", jnp.array
   if free is not None and 2 * size > free:
     gib = [f"{number / memory.GIB:.2f} GiB" for number in (size, free)]
-    why = f"the data set has {gib[0]}, more than half of the {gib[1]} free on {device.device_kind}"
+    why = f"the data set needs {gib[0]}, more than half of the {gib[1]} free on {device.device_kind}"
     place = np.asarray
   dataset = transitions.from_episodes(episodes, team_reward, place)
   return Data(dataset, normalization.spec(dataset), card, folder, why)

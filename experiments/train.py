@@ -8,137 +8,70 @@ or stopped by SIGTERM or SIGINT after saving (go on with --resume); 1 a metric b
 
 import dataclasses
 import functools
-import importlib
-import pathlib
-import shutil
 import sys
-import uuid
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments import runs, settings, train_request
+from experiments import launch, processes, runs, train_request, train_result, train_setup
 from experiments.runs import UserError
 from marl_offline.datasets import feeding, sampling
-from marl_offline.datasets.storage import DataError
 from marl_offline.environments.api import observation_hash
-from marl_offline.evaluation import curves, rollouts, scores
-from marl_offline.evaluation.statistics import Named
+from marl_offline.evaluation import rollouts, scores
 from marl_offline.training import checkpoints, devices, logs, trainer
-from marl_offline.types import Spec
 
 
 def main() -> None:
   """Checks, data, training, result."""
   request = train_request.read()
+  team = processes.join(*train_request.team_flags())
+  own = dataclasses.replace(request, seeds=team.seeds(request.seeds), folder=team.folder(request.folder))
   environment = runs.environment_of(request.given["task"])
-  make_learner(request, runs.plain_spec(environment))  # refuses what cannot train before data are made
-  data = runs.open_data(find_or_make_data(request), environment, request.run.team_reward)
-  require_quality(request, data)
-  learner = make_learner(request, data.spec)
-  config = describe_run(request, data)
+  train_setup.make_learner(request, runs.plain_spec(environment))  # refuses what cannot train before data are made
+  if team.index:
+    team.wait("the data and the run's folder were made")
+  data = runs.open_data(train_setup.find_or_make_data(request), environment, request.run.team_reward)
+  train_setup.require_quality(request, data)
+  learner = train_setup.make_learner(request, data.spec)
+  config = train_setup.describe_run(request, data) | {"processes": team.count}
   if request.resume:
+    processes.require_same(team, request.folder, runs.read_config(request.folder))
     train_request.require_same_run(request.folder, config)
-  else:
-    begin(request.folder, config | {"command": sys.argv})
-  train(request, environment, data, learner, config)
+  elif not team.index:
+    train_setup.begin(request.folder, config | {"command": sys.argv})
+  if not team.index:
+    team.wait("the data and the run's folder were made")
+  own.folder.mkdir(exist_ok=True)
+  position, stopped = train(own, environment, data, learner, config)
+  if stopped:
+    print(f"stopped by {stopped} and saved at {position.step} of {request.plan.gradient_steps} updates; go on with")
+    print(f"  python -m experiments.train --run_dir {request.folder} --resume", flush=True)
+    return
+  team.wait("all seeds were trained")
+  if team.count > 1 and not team.index:
+    position = joined(team, request, learner)
+  if not team.index:
+    train_result.finish(request, data, position, config, logs.read(request.folder, request.seeds))
 
 
-def find_or_make_data(request: train_request.Request) -> pathlib.Path:
-  """The data set's folder; ours is made where it is missing.
-
-  Raises:
-    UserError: --dataset is none.
-    DataError, UserError: as experiments.collect.make.
-  """
-  task, quality = request.given["task"], request.given["quality"]
-  if request.given["dataset"]:
-    folder = pathlib.Path(request.given["dataset"])
-    if not (folder / "card.json").is_file():
-      raise UserError(f"--dataset={folder} is not a data set: it has no card.json")
-    return folder
-  if request.began_with and request.began_with.is_dir():
-    return request.began_with  # though a newer version may have come since
-  if folder := runs.data_folder(request.data_dir, task, quality):
-    return folder
-  from experiments import collect  # the collectors are imported only when they are needed
-
-  print(f"no {quality} data of {task} in {request.data_dir}; making it", flush=True)
-  try:
-    return pathlib.Path(collect.make(task, quality, request.data_dir))
-  except (DataError, UserError):
-    if folder := runs.data_folder(request.data_dir, task, quality):  # another run made it meanwhile
-      return folder
-    raise
-
-
-def require_quality(request: train_request.Request, data: runs.Data) -> None:
-  """The settings are those of the data's quality, unless it has a name of its own, which has no settings.
+def joined(team: processes.Team, request: train_request.Request, learner) -> trainer.Position:
+  """What all processes made becomes one run's. -> the position of the slowest.
 
   Raises:
-    UserError: they are another quality's.
+    UserError: a part is damaged, or the disk refuses.
   """
-  quality, card = request.given["quality"], data.card
-  if card["quality"] != quality and card["quality"] in settings.QUALITIES:
-    raise UserError(
-      f"{data.folder} is of quality {card['quality']}, but --quality={quality} would train with the settings of "
-      f"{quality}; give --quality={card['quality']}"
-    )
-
-
-def begin(folder: pathlib.Path, config: dict[str, Any]) -> None:
-  """A run folder with its config.json, made beside its place and renamed: there is none without.
-
-  Raises:
-    UserError: it cannot be written; nothing is left.
-  """
-  new = folder.with_name(f".{folder.name}.new-{uuid.uuid4().hex[:8]}")
-  with runs.writing(folder / "config.json", "nothing of the run was kept"):
+  like = jax.eval_shape(learner.init, jax.random.key(0))
+  with runs.writing(request.folder, "what each process made is kept; --resume with all of them joins it again"):
     try:
-      new.mkdir(parents=True)
-      logs.write_json(new / "config.json", config)
-      new.rename(folder)
-    finally:
-      shutil.rmtree(new, ignore_errors=True)
+      meta = processes.join_parts(team, request.folder, like, request.seeds)
+    except ValueError as error:
+      raise UserError(str(error)) from error
+  return trainer.Position(**meta["position"])
 
 
-def make_learner(request: train_request.Request, spec: Spec):
-  """The algorithm's learner.
-
-  Raises:
-    UserError: its make refuses the config.
-  """
-  module = importlib.import_module(f"marl_offline.algorithms.{request.given['algorithm']}")
-  try:
-    return module.make(spec, request.run.config)
-  except ValueError as error:
-    raise UserError(str(error)) from error
-
-
-def describe_run(request: train_request.Request, data: runs.Data) -> dict[str, Any]:
-  """config.json: every flag, every config value, what the data was, and what it ran on."""
-  run = dataclasses.asdict(request.run)
-  card = data.card
-  return {
-    "flags": request.given,
-    "data_dir": request.data_dir,
-    "run_dir": str(request.folder),
-    "seeds": request.seeds,
-    "run": run,
-    "dataset": {name: card[name] for name in ("name", "task", "quality", "version", "origin", "sha256")}
-    | {"folder": str(data.folder), "mean_return": data.mean_return},
-    "versions": runs.versions(),
-    "commit": runs.commit(),
-    "device": runs.device(),
-  }
-
-
-# ---- training ------------------------------------------------------------------------------------------------------
-
-
-def train(request: train_request.Request, environment, data: runs.Data, learner, config: dict[str, Any]) -> None:
-  """Trains, saves and logs; ends with result.json, the table and the picture, or with how to resume.
+def train(request: train_request.Request, environment, data: runs.Data, learner, config: dict[str, Any]):
+  """Trains, saves and logs the request's seeds in its folder. -> where it stands, the signal that stopped it or "".
 
   Raises:
     NonFinite: see trainer.fit.
@@ -181,7 +114,7 @@ def train(request: train_request.Request, environment, data: runs.Data, learner,
   hooks = trainer.Hooks(rollouts.evaluator(environment, learner, run.episodes), write_log, save, set_aside)
   batch_size = run.config.batch_size
   draw = functools.partial(sampling.draw, batch_size=batch_size)
-  layout = devices.layout(len(request.seeds), batch_size)
+  layout = devices.layout(len(request.seeds), run.config)
   work = f"{run.gradient_steps} updates of {len(request.seeds)} seed{'s' if len(request.seeds) > 1 else ''}"
   place = f"{config['device']} ({layout.words(len(request.seeds))})"
   print(f"{given['algorithm']} on {data.card['name']}: {work} on {place}, into {folder}", flush=True)
@@ -199,11 +132,7 @@ def train(request: train_request.Request, environment, data: runs.Data, learner,
     layout=layout,
     **source,
   )
-  if stopped:
-    print(f"stopped by {stopped} and saved at {position.step} of {request.plan.gradient_steps} updates; go on with")
-    print(f"  python -m experiments.train --run_dir {folder} --resume", flush=True)
-    return
-  finish(request, data, position, config, log)
+  return position, stopped
 
 
 def restore(request: train_request.Request, learner, keeper: checkpoints.Checkpoints):
@@ -241,64 +170,5 @@ def cut_back(request: train_request.Request, log: logs.RunLog, step: int) -> Non
     raise UserError(f"--resume: {path} holds {len(log.steps)} of {expected} evaluations; begin another run")
 
 
-def finish(
-  request: train_request.Request, data: runs.Data, position: trainer.Position, config: dict[str, Any], log
-) -> None:
-  """result.json, the table and the picture.
-
-  Raises:
-    UserError: the disk refuses; the sentence says what is kept.
-  """
-  given, run = request.given, request.run
-  returns = Named(np.stack(log.returns, axis=1), logs.AXES)
-  by_evaluation = np.mean(returns.values, axis=2)  # [seed, evaluation]
-  best = np.argmax(by_evaluation, axis=1)
-  best_raw = np.take_along_axis(by_evaluation, best[:, None], axis=1)[:, 0]
-  result = {
-    "algorithm": given["algorithm"],
-    "task": given["task"],
-    "quality": data.card["quality"],
-    "settings_of": given["quality"],  # whose hyperparameters; another name for data of a quality of its own
-    "protocol": given["protocol"],
-    "dataset": data.card["name"],
-    "origin": data.card["origin"],
-    "seeds": request.seeds,
-    **runs.summary(given["task"], by_evaluation[:, -1]),
-    "best_over_training": {
-      "note": "chosen by these very evaluations, so too good; the score of the run is the final one above",
-      "raw_return": best_raw,
-      "normalized_score": scores.normalized(given["task"], best_raw),
-      "gradient_steps": np.asarray(log.steps)[best],
-    },
-    "online_episodes_for_selection": 0,
-    "dataset_mean_return": data.mean_return,
-    "gradient_steps": run.gradient_steps,
-    "updates_per_second": position.updates_per_second(),
-    "train_seconds": position.train_seconds,
-    "eval_seconds": position.eval_seconds,
-    "episodes_per_evaluation": run.episodes,
-    "device": config["device"],
-    "versions": config["versions"],
-    "commit": config["commit"],
-  }
-  with runs.writing(request.folder / "result.json", "checkpoints and logs are kept; --resume writes it again"):
-    logs.write_json(request.folder / "result.json", result)
-  print(runs.table(result))
-  rate, seconds = result["updates_per_second"], (result["train_seconds"], result["eval_seconds"])
-  print(f"trained in {seconds[0]:.0f} s ({rate:.0f} updates/s once compiled), evaluated in {seconds[1]:.0f} s")
-  picture = request.folder / "learning_curve.png"
-  with runs.writing(picture, "result.json is written; experiments.evaluate draws the picture again"):
-    curves.draw(
-      picture,
-      returns,
-      np.asarray(log.steps),
-      request.seeds,
-      title=f"{given['algorithm']} on {data.card['name']} ({data.card['origin']})",
-      dataset_mean=data.mean_return,
-      scale=runs.scale(given["task"]),
-    )
-  print(f"learning curve: {picture}")
-
-
 if __name__ == "__main__":
-  runs.start(main, train_request.FLAGS)
+  launch.binary(main, train_request.FLAGS)

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import runs
+from experiments import launch, runs
 from marl_offline.collection import mappo, online
 from marl_offline.environments import particle_tasks
 
@@ -153,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  runs.start(main, FLAGS)
+  launch.binary(main, FLAGS)

@@ -59,6 +59,15 @@ flags.DEFINE_string(
 flags.DEFINE_boolean(
   "resume", False, "go on from the newest checkpoint of --run_dir; other flags may be left out", flag_values=FLAGS
 )
+flags.DEFINE_string(
+  "coordinator",
+  None,
+  "host:port of process 0, where several processes train one run, each its share of the seeds; auto on a cluster that "
+  "JAX knows, such as Slurm",
+  flag_values=FLAGS,
+)
+flags.DEFINE_integer("num_processes", None, "how many there are", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("process_id", None, "which of them this one is, from 0", lower_bound=0, flag_values=FLAGS)
 # What a run is: a resumed run takes these from its config.json, and one that is given anew must agree.
 IDENTITY = (
   "algorithm",
@@ -120,6 +129,11 @@ def read() -> Request:
       f"--first_seed={seeds[0]} --num_seeds={len(seeds)} end at {seeds[-1]}; the last seed is {LAST_SEED}"
     )
   return Request(given, run, plan, seeds, folder, data_dir, FLAGS.resume, began_with)
+
+
+def team_flags() -> tuple[str | None, int | None, int | None]:
+  """What processes.join takes."""
+  return FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id
 
 
 def checked_run(given: dict[str, Any]) -> settings.Run:

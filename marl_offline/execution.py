@@ -1,11 +1,17 @@
-"""What is computed at once and what in turn: the one place that knows backends.
+"""What is computed at once, what in turn and what side by side: the one place that knows backends.
 
 Every number was measured by `experiments/benchmark.py --what update` or `--what seeds`; BUILD_NOTES.md has the tables.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
+from jax.sharding import PartitionSpec
+
+# Axes of a mesh of devices: seeds are shared out first; what is left of the devices shares the work of each seed, which
+# is a batch's rows on accelerators and the ensemble's members on a CPU's cores.
+SEED, SHARE = "seed", "share"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +31,21 @@ ACCELERATOR = Execution(in_turn=False, rows_at_once=None)
 def here() -> Execution:
   """That of JAX's default backend."""
   return CPU if jax.default_backend() == "cpu" else ACCELERATOR
+
+
+def shared_out(function: Callable, count: int) -> Callable:
+  """function(own [count, ...], *whole) -> [count, ...], each of the devices that share a seed's work with its part of
+  `own`; the function itself where no devices do, or not evenly."""
+  devices = dict(jax.sharding.get_abstract_mesh().shape).get(SHARE, 1)
+  if devices == 1 or count % devices:
+    return function
+  part, whole = PartitionSpec(SHARE), PartitionSpec()
+
+  def shared(own, *inputs):
+    specs = {"in_specs": (part, *[whole] * len(inputs)), "out_specs": part, "axis_names": {SHARE}}
+    return jax.shard_map(function, check_vma=False, **specs)(own, *inputs)
+
+  return shared
 
 
 def block_size(rows: int, at_most: int | None) -> int:

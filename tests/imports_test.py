@@ -11,7 +11,7 @@ MAY_IMPORT = {
   "execution": set(),
   "joint_actions": {"types"},
   "losses": {"types"},
-  "networks": {"types"},
+  "networks": {"types", "execution"},
   "environments": {"types"},
   "datasets": {"types"},
   "parts": {"types", "execution", "joint_actions", "losses", "networks"},

@@ -2,6 +2,8 @@
 
 import jax
 
+from marl_offline import execution
+
 
 def init_members(init, key: jax.Array, size: int):
   """`size` independent parameter trees stacked on a leading axis. init: key -> params."""
@@ -14,8 +16,16 @@ def apply_members(apply):
 
 
 def apply_members_in_turn(apply):
-  """apply_members, one member after the other: a CPU is bound by memory and likes one member's arrays in its cache."""
-  return lambda params, *inputs: jax.lax.map(lambda member: apply(member, *inputs), params)
+  """apply_members, one member after the other, a part of them on each of a CPU's cores: it is bound by memory and likes
+  one member's arrays in its cache."""
+
+  def in_turn(params, *inputs):
+    return jax.lax.map(lambda member: apply(member, *inputs), params)
+
+  def all_members(params, *inputs):
+    return execution.shared_out(in_turn, jax.tree.leaves(params)[0].shape[0])(params, *inputs)
+
+  return all_members
 
 
 def apply_agents(apply):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from marl_offline import execution
+from marl_offline.networks import ensemble
 
 
 def mean_in_blocks(function, rows, at_most: int | None):
@@ -42,11 +43,16 @@ def members_gradient(loss, members, rows, cut: execution.Execution, rows_each: i
     rows_each: into how many rows of the network an entry of B unfolds, at most.
   """
 
-  def gradient(some):
-    at_most = None if cut.rows_at_once is None else cut.rows_at_once // rows_each
+  at_most = None if cut.rows_at_once is None else cut.rows_at_once // rows_each
+
+  def gradient(some, rows):
     return mean_in_blocks(lambda block: jax.grad(loss, has_aux=True)(some, block), rows, at_most)
 
+  def of_one(member, rows):
+    gradients, metrics = gradient(jax.tree.map(lambda x: x[None], member), rows)
+    return jax.tree.map(lambda x: x[0], gradients), metrics
+
   if not cut.in_turn:
-    return gradient(members)
-  gradients, metrics = jax.lax.map(lambda member: gradient(jax.tree.map(lambda x: x[None], member)), members)
-  return jax.tree.map(lambda x: x[:, 0], gradients), jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
+    return gradient(members, rows)
+  gradients, metrics = ensemble.apply_members_in_turn(of_one)(members, rows)
+  return gradients, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)

@@ -1,4 +1,4 @@
-"""Which device works on what: seeds are shared out first, then each seed's batch."""
+"""Which device works on what: seeds are shared out first, then the work of each seed."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -9,8 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from marl_offline import execution
-
-SEED, BATCH = "seed", "batch"  # axes of the mesh
+from marl_offline.execution import SEED, SHARE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +18,11 @@ class Layout:
 
   in_turn: bool = False  # a device's seeds one after the other instead of batched
   mesh: Mesh | None = None  # None: the default device alone
+
+  @classmethod
+  def here(cls) -> "Layout":
+    """The default device, seeds as is faster there."""
+    return cls(execution.here().in_turn)
 
   @property
   def device(self) -> jax.Device:
@@ -34,10 +38,11 @@ class Layout:
     return jax.shard_map(function, mesh=self.mesh, check_vma=False, **specs)
 
   def spread(self, batch: Any) -> Any:
-    """A seed's batch [B, ...] over the devices that share the seed; the compiler adds what must be summed over them."""
-    if self.mesh is None or self.mesh.shape[BATCH] == 1:
+    """A seed's batch [B, ...] over the devices that share the seed; the compiler adds what must be summed over them.
+    Where members run in turn, these are shared out instead (execution.shared_out)."""
+    if self.in_turn or self.mesh is None or self.mesh.shape[SHARE] == 1:
       return batch
-    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH)), batch)
+    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, PartitionSpec(SHARE)), batch)
 
   def place(self, tree: Any) -> Any:
     """[seeds, ...] to the devices of its seeds."""
@@ -48,26 +53,33 @@ class Layout:
     return tree if self.mesh is None else jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
 
   def words(self, num_seeds: int) -> str:
-    """For a person: "8 devices, 1 seed on 2 of them each"."""
+    """For a person: "8 devices, 1 seed to 2 of them"."""
     if self.mesh is None:
       return "1 device"
-    seeds, batch = self.mesh.shape[SEED], self.mesh.shape[BATCH]
-    many = num_seeds // seeds
-    shared = f", each batch over {batch}" if batch > 1 else ""
-    return f"{seeds * batch} devices, {many} seed{'s' * (many > 1)} to each{shared}"
+    over_seeds, over_work = self.mesh.shape[SEED], self.mesh.shape[SHARE]
+    many = num_seeds // over_seeds
+    to = f"to {over_work} of them" if over_work > 1 else "to each"
+    return f"{over_seeds * over_work} devices, {many} seed{'s' * (many > 1)} {to}"
 
 
-def layout(num_seeds: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> Layout:
-  """Seeds over as many devices as divide them, then each batch over as many of the rest as divide it; a device that is
-  left over rests. devices: this process's by default."""
-  devices = jax.local_devices() if devices is None else list(devices)
-  in_turn = execution.here().in_turn
+def layout(num_seeds: int, config: Any, devices: Sequence[jax.Device] | None = None) -> Layout:
+  """Seeds over as many devices as divide them, then each seed's work over as many of the rest as divide that.
+
+  The work is the batch, or on a CPU the ensemble. A device that is left over rests.
+
+  Args:
+    num_seeds: trained at once.
+    config: an algorithm's; read are batch_size and ensemble_size, if it has any.
+    devices: this process's by default.
+  """
+  devices, here = jax.local_devices() if devices is None else list(devices), execution.here()
   over_seeds = _divisor(num_seeds, len(devices))
-  over_batch = _divisor(batch_size, len(devices) // over_seeds)
-  if over_seeds * over_batch == 1:
-    return Layout(in_turn)
-  chosen = np.array(devices[: over_seeds * over_batch]).reshape(over_seeds, over_batch)
-  return Layout(in_turn, Mesh(chosen, (SEED, BATCH)))
+  work = getattr(config, "ensemble_size", 1) if here.in_turn else config.batch_size
+  over_work = _divisor(work, len(devices) // over_seeds)
+  if over_seeds * over_work == 1:
+    return Layout.here()
+  chosen = np.array(devices[: over_seeds * over_work]).reshape(over_seeds, over_work)
+  return Layout(here.in_turn, Mesh(chosen, (SEED, SHARE)))
 
 
 def _divisor(number: int, at_most: int) -> int:

@@ -152,3 +152,31 @@ def load_returns(folder: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
   if returns.ndim != 3 or steps.shape != returns.shape[1:2] or returns.size == 0:
     raise ValueError(f"{path} is damaged: returns {returns.shape} and steps {steps.shape} do not fit each other")
   return returns, steps
+
+
+def read(folder: str | os.PathLike, seeds: Sequence[int]) -> RunLog:
+  """The log of a run that is written already.
+
+  Raises:
+    ValueError: see load_returns.
+  """
+  log = RunLog(folder, seeds)
+  returns, steps = load_returns(folder)
+  log.steps, log.returns = steps.tolist(), list(np.moveaxis(returns, 1, 0))
+  return log
+
+
+def join(folder: str | os.PathLike, parts: Sequence[str | os.PathLike], seeds: Sequence[int]) -> None:
+  """The logs of parts of a run, each with its share of the seeds in their order, as those of the whole run.
+
+  Raises:
+    ValueError: a part's returns.npz is damaged.
+    OSError: as write_atomically.
+  """
+  log, loaded = RunLog(folder, seeds), [load_returns(part) for part in parts]
+  log.steps = loaded[0][1].tolist()
+  log.returns = list(np.moveaxis(np.concatenate([returns for returns, _ in loaded]), 1, 0))
+  lines = [line for part in parts for line in pathlib.Path(part, "metrics.jsonl").read_text().splitlines()]
+  lines.sort(key=_step_of)  # stable: seeds keep their order
+  write_atomically(pathlib.Path(folder) / "metrics.jsonl", "".join(line + "\n" for line in lines).encode())
+  log._write_returns()

@@ -173,7 +173,7 @@ def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, 
     states: [seeds, ...] where a resumed run stands; None: initialised here. Donated.
     position: where a resumed run stands.
     show_bar: False: no bar; None: a bar where stderr is a terminal, otherwise a line an evaluation.
-    layout: a devices.Layout; None: the default device, all seeds at once.
+    layout: a devices.Layout; None: the default device.
     feed: where batches are fed, (keys_of, chunks to come) -> their batches [seeds, steps, B, ...]; see feeding.feed.
 
   Returns:
@@ -183,7 +183,7 @@ def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, 
     NonFinite: after the state was set aside; the last good checkpoint stays.
     memory.TooLarge: before anything was trained.
   """
-  position, layout = position or Position(), layout or Layout()
+  position, layout = position or Position(), layout or Layout.here()
   programs, saved = Programs(learner.update, draw, layout), position.step if states is not None else None
   bar = progress.Bar(plan, position, show_bar)
   with StopSignals() as stop, contextlib.closing(bar):

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from experiments import runs, settings
+from experiments import launch, settings
 from marl_offline.datasets import storage
 from marl_offline.environments.api import observation_hash
 
@@ -25,7 +25,7 @@ def call(main, flag_values, *arguments):
   status = 0
   try:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-      runs.start(main, flag_values)
+      launch.binary(main, flag_values)
   except SystemExit as end:
     status = end.code
   finally:

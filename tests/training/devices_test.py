@@ -7,6 +7,8 @@ import sys
 import jax
 import pytest
 
+from marl_offline import execution
+from marl_offline.algorithms import spacql
 from marl_offline.training import devices
 
 
@@ -19,16 +21,20 @@ def test_eight_devices_give_the_numbers_of_one():
 
 
 @pytest.mark.parametrize(
-  ("num_seeds", "batch_size", "num_devices", "mesh"),
+  ("num_seeds", "work", "num_devices", "mesh"),
   [
     (8, 16, 8, (8, 1)),
     (4, 16, 8, (4, 2)),
-    (5, 1024, 8, (5, 1)),
-    (1, 1024, 8, (1, 8)),
+    (5, 10, 8, (5, 1)),
+    (1, 10, 8, (1, 5)),
     (1, 7, 6, (1, 1)),
     (6, 9, 4, (3, 1)),
   ],
 )
-def test_seeds_come_first_and_batches_second(num_seeds, batch_size, num_devices, mesh):
-  layout = devices.layout(num_seeds, batch_size, [jax.devices()[0]] * num_devices)
+@pytest.mark.parametrize("cut", [execution.CPU, execution.ACCELERATOR])
+def test_seeds_come_first_and_each_seeds_work_second(num_seeds, work, num_devices, mesh, cut, monkeypatch):
+  monkeypatch.setattr(execution, "here", lambda: cut)
+  members, rows = (work, 997) if cut is execution.CPU else (997, work)
+  config = spacql.Config(ensemble_size=members, batch_size=rows)
+  layout = devices.layout(num_seeds, config, [jax.devices()[0]] * num_devices)
   assert mesh == ((1, 1) if layout.mesh is None else layout.mesh.devices.shape)

@@ -1,0 +1,99 @@
+"""The rest of the road: making data, evaluating, feeding, starting."""
+
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import jax
+import numpy as np
+
+from experiments import collect, settings
+from experiments.benchmarks import timing, updates
+from marl_offline.algorithms import bc
+from marl_offline.datasets import feeding, sampling, storage, transitions
+from marl_offline.evaluation import rollouts
+from marl_offline.training import chunk
+from marl_offline.training.devices import Layout
+
+EPISODES, SEEDS = 100, 5
+TINY = ("--gradient_steps=5", "--evaluations=1", "--episodes=1")
+
+
+def collect_lines() -> list[dict]:
+  """A million rows of spread, written, hashed, read back and their returns counted; compilation included."""
+  told = []
+  with tempfile.TemporaryDirectory() as folder:
+    for quality in ("random", "expert"):
+      start = time.perf_counter()
+      made = collect.make("spread", quality, folder)
+      collected = time.perf_counter() - start
+      episodes, card = storage.load(made)
+      mean = float(np.mean(episodes.returns()))
+      total = time.perf_counter() - start
+      rows = {"rows": len(episodes.obs), "mean_return": round(mean, 1), "card": round(card["return"]["mean"], 1)}
+      rate = {"rows_per_second": round(rows["rows"] / collected), "seconds": round(total, 1)}
+      told.append({"case": f"collect/spread/{quality}"} | rows | rate)
+  return told
+
+
+def evaluate_lines(repeats: int) -> list[dict]:
+  """100 episodes of spread for each of 5 seeds of SPaCQL, as a run evaluates them."""
+  environment, shape = settings.TASKS["spread"](), updates.SHAPES["spread"]
+  learner, _ = updates.learner_of("spacql", shape)
+  run = rollouts.evaluator(environment, learner, EPISODES)
+  init = jax.jit(jax.vmap(learner.init))
+  case = timing.Case(lambda key: (init(jax.random.split(key, SEEDS)),), run)
+  first, second = timing.alternate({"evaluate": case}, repeats)["evaluate"]
+  steps = SEEDS * EPISODES * environment.horizon
+  line = {"case": "evaluate/spread", "ms": round(1e3 * second, 1), "steps_per_second": round(steps / second)}
+  return [line | {"seeds": SEEDS, "episodes": EPISODES, "compile_s": first}]
+
+
+def feed_lines(repeats: int) -> list[dict]:
+  """Behavior cloning at batch 1,024, whose update is light: batches drawn on the device beside batches fed."""
+  shape, steps = updates.SHAPES["spread"], 100
+  config = bc.Config(batch_size=1024)
+  learner, batch_size = bc.make(shape.spec(), config), config.batch_size
+  on_device = updates.data("spread")
+  on_host = jax.tree.map(np.asarray, on_device)
+  init_keys, run_keys = chunk.seed_keys([0])
+  init, draw = jax.jit(jax.vmap(learner.init)), functools.partial(sampling.draw, batch_size=batch_size)
+  keys_of = functools.partial(chunk.batch_keys, run_keys)
+  batches = feeding.feed(on_host, batch_size, keys_of, [(steps * i, steps) for i in range(repeats + 1)])
+
+  def drawn(states):
+    return chunk.train_chunk(learner.update, draw, states, on_device, run_keys, 0, steps, layout=Layout.here())[1]
+
+  def fed(states):
+    given = learner.update, None, states, None, run_keys, 0, steps
+    return chunk.train_chunk(*given, layout=Layout.here(), fed=next(batches))[1]
+
+  inputs = lambda key: (init(init_keys),)  # noqa: E731
+  times = timing.alternate({"drawn": timing.Case(inputs, drawn), "fed": timing.Case(inputs, fed)}, repeats)
+  size = sum(leaf.nbytes for leaf in jax.tree.leaves(transitions.gather(on_host, np.arange(batch_size))))
+  return [
+    {"case": f"bc/spread/{name}", "ms": round(1e3 * second / steps, 3), "batches_per_second": round(steps / second)}
+    | {"mb_per_second": round(size * steps / second / 1e6)}
+    for name, (_, second) in times.items()
+  ]
+
+
+def compile_lines() -> list[dict]:
+  """Whole processes of `experiments.train` with 5 updates: the first compiles, the second reads what the first kept."""
+  told = []
+  with tempfile.TemporaryDirectory() as folder:
+    data = pathlib.Path(folder, "data")
+    collect.make("spread", "medium-replay", data)
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(pathlib.Path(folder, "compiled"))}
+    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "true"}
+    for start in ("cold", "warm"):
+      run = ("--data_dir", str(data), "--run_dir", str(pathlib.Path(folder, start)))
+      began = time.perf_counter()
+      command = [sys.executable, "-m", "experiments.train", *TINY, *run]
+      subprocess.run(command, env=environment, check=True, capture_output=True)
+      told.append({"case": f"train/spread/{start}", "seconds": round(time.perf_counter() - began, 1)})
+  return told

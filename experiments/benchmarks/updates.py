@@ -1,0 +1,159 @@
+"""Gradient updates: how near to the machine's limit, and what more seeds cost."""
+
+import functools
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from experiments.benchmarks import timing
+from marl_offline.algorithms import cfcql, spacql
+from marl_offline.datasets import sampling, transitions
+from marl_offline.parts import proposals
+from marl_offline.training import chunk, devices
+from marl_offline.training.devices import Layout
+from marl_offline.types import Learner, Normalizer, Spec
+
+UPDATES = 5  # timed at once: one period of the actors, so all that a run does is in it
+ROWS = 100_000
+SEEDS = (1, 2, 4, 5, 8, 16)
+
+
+class Shape(NamedTuple):
+  """Sizes of a task and of the networks that the papers train on it."""
+
+  num_agents: int
+  obs_size: int
+  action_size: int
+  state_size: int
+  fields: dict  # of the algorithm's Config
+
+  def spec(self) -> Spec:
+    """With a Normalizer that changes nothing."""
+    sizes = self.num_agents, self.obs_size, self.action_size, self.state_size
+    return Spec(*sizes, Normalizer.identity(self.num_agents, self.obs_size, self.state_size))
+
+
+CHEETAH = {"batch_size": 256, "hidden_size": 256, "proposals": "three_sources", "learning_rate": 3e-4}
+SHAPES = {"spread": Shape(3, 18, 2, 54, {}), "halfcheetah": Shape(2, 6, 3, 17, CHEETAH)}
+ALGORITHMS = {"spacql": spacql, "cfcql": cfcql}
+
+
+def learner_of(algorithm: str, shape: Shape) -> tuple[Learner, object]:
+  """The learner at the paper's sizes, and its config."""
+  config = ALGORITHMS[algorithm].Config(**shape.fields)
+  return ALGORITHMS[algorithm].make(shape.spec(), config), config
+
+
+@functools.cache
+def data(name: str) -> transitions.Dataset:
+  """Uniform numbers in the shape of a data set, 25-step episodes: no update takes longer or shorter for its values."""
+  shape, keys = SHAPES[name], jax.random.split(jax.random.key(0), 4)
+  last, uniform = jnp.arange(ROWS) % 25 == 24, functools.partial(jax.random.uniform, minval=-1.0, maxval=1.0)
+  agents, ends = shape.num_agents, ROWS // 25
+  return transitions.Dataset(
+    obs=uniform(keys[0], (ROWS, agents, shape.obs_size)),
+    action=uniform(keys[1], (ROWS, agents, shape.action_size)),
+    reward=uniform(keys[2], (ROWS,)),
+    terminated=jnp.zeros(ROWS, bool),
+    last=last,
+    episode=jnp.arange(ROWS) // 25,
+    final_obs=jnp.zeros((ends, agents, shape.obs_size)),
+    final_action=jnp.zeros((ends, agents, shape.action_size)),
+    state=uniform(keys[3], (ROWS, shape.state_size)),
+    final_state=jnp.zeros((ends, shape.state_size)),
+  )
+
+
+def naive_gflop(shape: Shape, config) -> float:
+  """GFLOP of one critic update if each of the B x M x N proposals went through every layer of every member, forward and
+  twice that backward. What else an update does (targets, data rows, actors, drawing) is not counted, but timed."""
+  inputs, hidden = shape.state_size + shape.num_agents * shape.action_size, config.hidden_size
+  weights = inputs * hidden + hidden * hidden + hidden
+  rows = config.batch_size * proposals.per_transition(shape.num_agents, config)
+  return 2 * 3 * rows * config.ensemble_size * weights / 1e9
+
+
+def updating(name: str, learner: Learner, config, num_seeds: int, layout: Layout) -> timing.Case:
+  """UPDATES updates of num_seeds seeds, from fresh states."""
+  draw = functools.partial(sampling.draw, batch_size=config.batch_size)
+
+  init = jax.jit(jax.vmap(learner.init))
+  dataset = layout.place_whole(data(name))
+
+  def inputs(key):
+    init_key, run_key = jax.random.split(key)
+    keys = jax.random.split(init_key, num_seeds), jax.random.split(run_key, num_seeds)
+    return layout.place(init(keys[0])), layout.place(keys[1])
+
+  def run(states, run_keys):
+    given = states, dataset, run_keys, 0, UPDATES
+    return chunk.train_chunk(learner.update, draw, *given, layout=layout)[:2]
+
+  return timing.Case(inputs, run)
+
+
+def compiled(name: str, case: timing.Case, learner: Learner, config, layout: Layout) -> dict:
+  """Seconds of the compiler, and the memory that the compiled program takes with all its arguments."""
+  states, run_keys = case.inputs(jax.random.key(0))
+  draw = functools.partial(sampling.draw, batch_size=config.batch_size)
+  start = time.perf_counter()
+  given = learner.update, draw, states, layout.place_whole(data(name)), run_keys, 0, UPDATES
+  sizes = chunk.train_chunk.lower(*given, layout=layout).compile().memory_analysis()
+  seconds = time.perf_counter() - start
+  names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+  total = sum(getattr(sizes, field) for field in names) - sizes.alias_size_in_bytes
+  return {"compile_s": round(seconds, 1), "peak_memory_mb": round(total / 1e6, 1)}
+
+
+def lines(repeats: int) -> list[dict]:
+  """One line for each algorithm and shape, all timed in turns with a plain matrix product."""
+  cases, facts = {"matmul": timing.matrix_product()}, {}
+  for algorithm in ALGORITHMS:
+    for name, shape in SHAPES.items():
+      learner, config = learner_of(algorithm, shape)
+      case, traces = f"{algorithm}/{name}", []
+
+      def update(*given, of=learner.update, traces=traces):
+        traces.append(1)
+        return of(*given)
+
+      counted = learner._replace(update=update)
+      layout = devices.layout(1, config)
+      cases[case] = updating(name, counted, config, 1, layout)
+      told = compiled(name, cases[case], learner, config, layout)
+      facts[case] = naive_gflop(shape, config), told, traces
+  firsts = {}
+  for name, case in cases.items():  # the first chunk
+    jax.block_until_ready(case.run(*case.inputs(jax.random.key(0))))
+    firsts[name] = len(facts[name][2]) if name in facts else 0
+  times = timing.alternate(cases, repeats)
+  product = timing.matrix_product_gflops(times["matmul"][1])
+  told = []
+  for name, (gflop, of_compiler, traces) in facts.items():
+    per_update = times[name][1] / UPDATES
+    rate = gflop / per_update
+    line = {"case": name, "ms": round(1e3 * per_update, 2), "naive_gflop": round(gflop, 2)}
+    line |= {"naive_gflops": round(rate, 1), "matmul_gflops": round(product, 1), "ratio": round(rate / product, 3)}
+    told.append(line | of_compiler | {"traces": len(traces) / firsts[name]})
+  return told
+
+
+def seed_lines(repeats: int) -> list[dict]:
+  """SPaCQL on the shape of spread with 1 to 16 seeds in turns: as a run trains them here, and batched on one device."""
+  learner, config = learner_of("spacql", SHAPES["spread"])
+  ways = {
+    (way, seeds): devices.layout(seeds, config) if way == "as trained" else Layout(in_turn=False)
+    for way in ("as trained", "batched")
+    for seeds in SEEDS
+  }
+  cases = {(way, seeds): updating("spread", learner, config, seeds, layout) for (way, seeds), layout in ways.items()}
+  facts = {key: compiled("spread", case, learner, config, ways[key]) for key, case in cases.items()}
+  times = timing.alternate(cases, repeats)
+  told = []
+  for (way, seeds), (_, second) in times.items():
+    line = {"case": f"spacql/spread/{seeds} seeds {way}", "devices": ways[way, seeds].words(seeds)}
+    line |= {"ms": round(1e3 * second / UPDATES, 2), "times_one_seed": round(second / times["as trained", 1][1], 2)}
+    told.append(line | facts[way, seeds])
+  return told

@@ -1,0 +1,72 @@
+"""How every binary starts and ends.
+
+Exit status: 0 done (or stopped by a signal after saving), 1 training became non-finite, 2 the user's input, the disk or
+the memory, 130 Ctrl-C outside training; all but 0 with one sentence on stderr.
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import jax
+from absl import flags, logging
+
+from experiments import command_line
+from experiments.runs import UserError
+from marl_offline.datasets import storage
+from marl_offline.training.checkpoints import CheckpointError
+from marl_offline.training.memory import TooLarge
+from marl_offline.training.trainer import NonFinite
+
+
+def binary(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS) -> NoReturn:
+  """Parses the flags and runs `main`; every expected failure is one sentence on stderr and an exit status.
+
+  A binary that imports another one's functions keeps its flags in FlagValues of its own, so that names do not collide.
+  """
+  logging.set_verbosity(logging.WARNING)  # below that JAX tells which accelerators are not there
+  keep_compiled_programs()
+  use_every_core()
+  if set(command_line.HELP) & set(sys.argv[1:]):
+    print(command_line.help_text(sys.modules["__main__"].__doc__, flag_values))
+    sys.exit(0)
+  try:
+    rest = flag_values(sys.argv)
+  except flags.Error as error:
+    _leave(f"{error}; --help lists the flags", 2)
+  if rest[1:]:
+    _leave(f"unexpected argument {rest[1]!r}; every input is a flag, and --help lists them", 2)
+  try:
+    main()
+  except NonFinite as error:
+    _leave(error, 1)
+  except (UserError, CheckpointError, TooLarge, storage.DataError, OSError) as error:
+    _leave(error, 2)
+  except KeyboardInterrupt:
+    _leave("interrupted", 130)
+  sys.exit(0)
+
+
+def keep_compiled_programs() -> None:
+  """A program compiled once is read from disk by later runs: JAX_COMPILATION_CACHE_DIR, or the user's cache folder.
+
+  JAX_ENABLE_COMPILATION_CACHE=false switches it off.
+  """
+  if not jax.config.jax_compilation_cache_dir:
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(home) / "marl_offline" / "compiled"))
+
+
+def use_every_core() -> None:
+  """On a CPU each core is a device of its own, with seeds or members of its own (training/devices.py): one device that
+  splits every small product over all cores takes half as long again. Too late where JAX has computed already."""
+  with contextlib.suppress(RuntimeError):
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+
+def _leave(error: object, status: int) -> NoReturn:
+  print("error: " + " ".join(str(error).split()), file=sys.stderr)
+  sys.exit(status)

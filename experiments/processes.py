@@ -1,0 +1,117 @@
+"""Several processes that train one run together, each its share of the seeds.
+
+They meet through JAX's distributed runtime, work in a folder of their own inside the run's, need nothing of each other
+while they train, and wait for each other at the end, when process 0 joins what they made. The run's folder must be one
+that all of them see.
+"""
+
+import os
+import pathlib
+import shutil
+import sys
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from experiments.runs import UserError
+from marl_offline.training import checkpoints, logs
+
+START_SECONDS = 300  # to wait for the others at the start
+SILENT_SECONDS = 600  # without a sign of life, after which JAX's runtime ends the others
+
+
+class Team(NamedTuple):
+  """Who works on a run."""
+
+  index: int = 0  # of this process
+  count: int = 1
+
+  def seeds(self, seeds: list[int]) -> list[int]:
+    """This process's share.
+
+    Raises:
+      UserError: the shares would differ.
+    """
+    if len(seeds) % self.count:
+      raise UserError(f"--num_seeds={len(seeds)} must be a multiple of the {self.count} processes")
+    share = len(seeds) // self.count
+    return seeds[share * self.index : share * (self.index + 1)]
+
+  def folder(self, run: pathlib.Path, index: int | None = None) -> pathlib.Path:
+    """Where this process works, or another: the run's folder itself if there is one only."""
+    return run if self.count == 1 else run / f"process_{self.index if index is None else index}"
+
+  def wait(self, what: str) -> None:
+    """Until all are here; ends this process with a sentence if another is gone."""
+    if self.count == 1:
+      return
+    try:
+      multihost_utils.sync_global_devices(what)
+    except jax.errors.JaxRuntimeError:
+      sentence = f"another process ended before {what}; what each has saved is kept: start all of them with --resume"
+      print(f"error: process {self.index}: {sentence}", file=sys.stderr, flush=True)
+      os._exit(2)  # the runtime's own farewell waits for the dead
+
+
+def join(coordinator: str | None, count: int | None, index: int | None) -> Team:
+  """Meets the other processes. coordinator: host:port of process 0, "auto" on a cluster that JAX knows, None: alone.
+
+  Raises:
+    UserError: flags are missing, or the others do not come.
+  """
+  if coordinator is None:
+    if count is not None or index is not None:
+      raise UserError("--num_processes and --process_id need --coordinator=host:port of process 0")
+    return Team()
+  given = {}
+  if coordinator != "auto":
+    if count is None or index is None or not 0 <= index < count:
+      raise UserError(f"--coordinator={coordinator} needs --num_processes and a --process_id below it")
+    given = {"coordinator_address": coordinator, "num_processes": count, "process_id": index}
+  try:
+    jax.distributed.initialize(**given, initialization_timeout=START_SECONDS, heartbeat_timeout_seconds=SILENT_SECONDS)
+  except (RuntimeError, ValueError) as error:
+    reason = str(error).splitlines()[0]
+    raise UserError(f"--coordinator={coordinator}: the processes did not come together: {reason}") from error
+  return Team(jax.process_index(), jax.process_count())
+
+
+def require_same(team: Team, folder: pathlib.Path, stored: dict[str, Any]) -> None:
+  """A run goes on with as many processes as it was begun with.
+
+  Raises:
+    UserError: with others, or it has been joined already.
+  """
+  began = stored.get("processes", 1)
+  if began != team.count:
+    raise UserError(f"--resume: {folder} was begun by {began} processes, not {team.count}; start as many")
+  if team.count > 1 and (folder / "checkpoints").is_dir():
+    raise UserError(f"--resume: {folder} is trained to its end, and what its processes made is joined")
+
+
+def join_parts(team: Team, run: pathlib.Path, like: Any, seeds: list[int]) -> dict[str, Any]:
+  """Checkpoints and logs of all processes as those of one run, whose folder then looks like any. -> the last meta.
+
+  Args:
+    team: all of them are done.
+    run: the run's folder.
+    like: see Checkpoints.restore.
+    seeds: of the run.
+
+  Raises:
+    CheckpointError, ValueError, OSError: a part is damaged, or the disk refuses; the parts stay.
+  """
+  parts = [team.folder(run, index) for index in range(team.count)]
+  read = []
+  for index, part in enumerate(parts):
+    read.append(checkpoints.Checkpoints(part / "checkpoints").restore(like, Team(index, team.count).seeds(seeds)))
+  states = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(states for states, _ in read))
+  meta = max((meta for _, meta in read), key=lambda meta: meta["position"]["train_seconds"])  # the slowest one's clock
+  logs.join(run, parts, seeds)
+  kept = {name: meta[name] for name in meta if name not in ("format", "step", "seeds", "leaves", "files")}
+  checkpoints.Checkpoints(run / "checkpoints").save(meta["step"], states, seeds, kept)
+  for part in parts:
+    shutil.rmtree(part)
+  return meta

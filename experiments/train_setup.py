@@ -1,0 +1,103 @@
+"""What `train` prepares before it trains: data, learner, the run's folder."""
+
+import dataclasses
+import importlib
+import pathlib
+import shutil
+import uuid
+from typing import Any
+
+from experiments import runs, settings, train_request
+from experiments.runs import UserError
+from marl_offline.datasets.storage import DataError
+from marl_offline.training import logs
+from marl_offline.types import Spec
+
+
+def find_or_make_data(request: train_request.Request) -> pathlib.Path:
+  """The data set's folder; ours is made where it is missing.
+
+  Raises:
+    UserError: --dataset is none.
+    DataError, UserError: as experiments.collect.make.
+  """
+  task, quality = request.given["task"], request.given["quality"]
+  if request.given["dataset"]:
+    folder = pathlib.Path(request.given["dataset"])
+    if not (folder / "card.json").is_file():
+      raise UserError(f"--dataset={folder} is not a data set: it has no card.json")
+    return folder
+  if request.began_with and request.began_with.is_dir():
+    return request.began_with  # though a newer version may have come since
+  if folder := runs.data_folder(request.data_dir, task, quality):
+    return folder
+  from experiments import collect  # the collectors are imported only when they are needed
+
+  print(f"no {quality} data of {task} in {request.data_dir}; making it", flush=True)
+  try:
+    return pathlib.Path(collect.make(task, quality, request.data_dir))
+  except (DataError, UserError):
+    if folder := runs.data_folder(request.data_dir, task, quality):  # another run made it meanwhile
+      return folder
+    raise
+
+
+def require_quality(request: train_request.Request, data: runs.Data) -> None:
+  """The settings are those of the data's quality, unless it has a name of its own, which has no settings.
+
+  Raises:
+    UserError: they are another quality's.
+  """
+  quality, card = request.given["quality"], data.card
+  if card["quality"] != quality and card["quality"] in settings.QUALITIES:
+    raise UserError(
+      f"{data.folder} is of quality {card['quality']}, but --quality={quality} would train with the settings of "
+      f"{quality}; give --quality={card['quality']}"
+    )
+
+
+def begin(folder: pathlib.Path, config: dict[str, Any]) -> None:
+  """A run folder with its config.json, made beside its place and renamed: there is none without.
+
+  Raises:
+    UserError: it cannot be written; nothing is left.
+  """
+  new = folder.with_name(f".{folder.name}.new-{uuid.uuid4().hex[:8]}")
+  with runs.writing(folder / "config.json", "nothing of the run was kept"):
+    try:
+      new.mkdir(parents=True)
+      logs.write_json(new / "config.json", config)
+      new.rename(folder)
+    finally:
+      shutil.rmtree(new, ignore_errors=True)
+
+
+def make_learner(request: train_request.Request, spec: Spec):
+  """The algorithm's learner.
+
+  Raises:
+    UserError: its make refuses the config.
+  """
+  module = importlib.import_module(f"marl_offline.algorithms.{request.given['algorithm']}")
+  try:
+    return module.make(spec, request.run.config)
+  except ValueError as error:
+    raise UserError(str(error)) from error
+
+
+def describe_run(request: train_request.Request, data: runs.Data) -> dict[str, Any]:
+  """config.json: every flag, every config value, what the data was, and what it ran on."""
+  run = dataclasses.asdict(request.run)
+  card = data.card
+  return {
+    "flags": request.given,
+    "data_dir": request.data_dir,
+    "run_dir": str(request.folder),
+    "seeds": request.seeds,
+    "run": run,
+    "dataset": {name: card[name] for name in ("name", "task", "quality", "version", "origin", "sha256")}
+    | {"folder": str(data.folder), "mean_return": data.mean_return},
+    "versions": runs.versions(),
+    "commit": runs.commit(),
+    "device": runs.device(),
+  }
