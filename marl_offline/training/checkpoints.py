@@ -17,6 +17,7 @@ import pathlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
@@ -53,7 +54,7 @@ class Checkpoints:
     """
     unfinished = self.folder / f".unfinished-{step}"
     try:
-      with _quiet():
+      with _quiet_and_alone():
         self._save(unfinished, step, states, seeds, meta)
     except Exception as error:  # Orbax passes on whatever its storage raises
       shutil.rmtree(unfinished, ignore_errors=True)
@@ -76,13 +77,8 @@ class Checkpoints:
     for item, tree in trees.items():
       _orbax().save(unfinished / item, args=ocp.args.StandardSave(tree))
       _require_equal(item, _orbax().restore(unfinished / item, args=ocp.args.StandardRestore(tree)), tree)
-    facts = {
-      "format": FORMAT,
-      "step": step,
-      "seeds": list(seeds),
-      **meta,
-      "leaves": _leaves(next(iter(trees.values()))),
-    }
+    facts = {"format": FORMAT, "step": step, "seeds": list(seeds), **meta}
+    facts["leaves"] = _leaves(next(iter(trees.values())))
     files = sorted(path for path in unfinished.rglob("*") if path.is_file())
     facts["files"] = {path.relative_to(unfinished).as_posix(): _hash(path) for path in files}
     (unfinished / "meta.json").write_text(json.dumps({**facts, "sha256": _hash_of(facts)}, indent=1))
@@ -118,7 +114,8 @@ class Checkpoints:
       if name.split("/")[0] in items and _hash(path / name) != expected:
         raise CheckpointError(f"{path / name} is damaged: its content is not what was saved")
     empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), _without_keys(like))
-    trees = [_orbax().restore(path / item, args=ocp.args.StandardRestore(empty)) for item in items]
+    with _quiet_and_alone():
+      trees = [_orbax().restore(path / item, args=ocp.args.StandardRestore(empty)) for item in items]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
     return _with_keys(like, stacked), meta
 
@@ -283,12 +280,15 @@ def _hash_of(value: Any) -> str:
 
 
 @contextlib.contextmanager
-def _quiet():
-  """Orbax's writing threads log what they also raise, with tracebacks; what is raised is enough."""
+def _quiet_and_alone():
+  """Orbax's writing threads log what they also raise, with tracebacks; what is raised is enough. And Orbax lets only
+  process 0 write arrays of the host, after all have met; here each process writes its own seeds when it likes."""
   before = logging.get_verbosity()
   logging.set_verbosity(logging.FATAL)
+  alone = {"process_index": lambda *_: 0, "process_count": lambda *_: 1}
   try:
-    yield
+    with mock.patch.multiple(jax, **alone):
+      yield
   finally:
     logging.set_verbosity(before)
 
