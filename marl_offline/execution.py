@@ -20,12 +20,13 @@ class Execution:
 
   in_turn: bool  # ensemble members, and seeds, one after the other instead of batched
   rows_at_once: int | None  # critic rows whose loss and gradient are computed together; None: all
+  transpose_first: bool  # many rows are transposed before a weight's gradient is taken of them, not within the product
 
 
 # A CPU is bound by memory: a block's hidden layers must stay in its cache from the forward pass to the gradient.
 # An accelerator is bound by the number of kernels it starts: everything in one.
-CPU = Execution(in_turn=True, rows_at_once=1024)
-ACCELERATOR = Execution(in_turn=False, rows_at_once=None)
+CPU = Execution(in_turn=True, rows_at_once=1024, transpose_first=True)
+ACCELERATOR = Execution(in_turn=False, rows_at_once=None, transpose_first=False)
 
 
 def here() -> Execution:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from marl_offline.networks.mlp import default_bound, uniform
+from marl_offline.networks.mlp import default_bound, tall_product, uniform
 
 EPSILON = 1e-5  # beside variances, as the original code has it
 
@@ -64,7 +64,7 @@ class JointCritic(nn.Module):
     batch, hidden = of_batch.shape
     x = (of_rows.reshape(batch, -1, hidden) + of_batch[:, None]).reshape(-1, hidden)  # [R, H]
     x = self.activate(x, 0)
-    x = self.activate(x @ self.weights[1] + self.biases[1], 1)
+    x = self.activate(tall_product(x, self.weights[1]) + self.biases[1], 1)
     return (x @ self.weights[2] + self.biases[2]).reshape(shape)
 
 

@@ -5,6 +5,8 @@ import math
 import flax.linen as nn
 import jax
 
+from marl_offline import execution
+
 
 def uniform(bound: float):
   """Initialiser: U(-bound, bound)."""
@@ -14,6 +16,29 @@ def uniform(bound: float):
 def default_bound(fan_in: int) -> float:
   """1 / sqrt(fan_in): the released networks keep their library's default for weights and biases alike."""
   return 1.0 / math.sqrt(fan_in)
+
+
+def tall_product(x: jax.Array, weight: jax.Array) -> jax.Array:
+  """x @ weight for many more rows than columns. [R, I], [I, F] -> [R, F]. Differentiable backwards only."""
+  return _transposing_product(x, weight) if execution.here().transpose_first else x @ weight
+
+
+@jax.custom_vjp
+def _transposing_product(x, weight):
+  return x @ weight
+
+
+def _forward(x, weight):
+  return x @ weight, (x, weight)
+
+
+def _backward(kept, gradient):
+  x, weight = kept
+  # the barrier keeps the compiler from folding the transposition back into the product
+  return gradient @ weight.T, jax.lax.optimization_barrier(x.T) @ gradient
+
+
+_transposing_product.defvjp(_forward, _backward)
 
 
 class Linear(nn.Module):

@@ -29,7 +29,9 @@ def test_block_size(rows, at_most, size):
 
 
 @pytest.mark.parametrize("normalization", ["batch", "data", "layer"])
-@pytest.mark.parametrize("cut", [Execution(True, None), Execution(False, 24), Execution(True, 36)])  # 36: 6 + 6 + 4
+@pytest.mark.parametrize(
+  "cut", [Execution(True, None, True), Execution(False, 24, False), Execution(True, 36, True)]
+)  # 36: 6 + 6 + 4
 def test_cuts_leave_the_gradient_of_the_conservative_loss_as_it_is(normalization, cut):
   spec = games.tiny_spec()
   config = dataclasses.replace(
