@@ -35,7 +35,9 @@ class Layout:
       return function
     own, whole = PartitionSpec(SEED), PartitionSpec()
     specs = {"in_specs": (own, own, own, whole, whole), "out_specs": own, "axis_names": {SEED}}
-    return jax.shard_map(function, mesh=self.mesh, check_vma=False, **specs)
+    mapped, lying = jax.shard_map(function, mesh=self.mesh, check_vma=False, **specs), NamedSharding(self.mesh, own)
+    # the states leave as they came, for the next chunk, not as the compiler left them
+    return lambda *given: jax.lax.with_sharding_constraint(mapped(*given), lying)
 
   def spread(self, batch: Any) -> Any:
     """A seed's batch [B, ...] over the devices that share the seed; the compiler adds what must be summed over them.

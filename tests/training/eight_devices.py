@@ -18,15 +18,17 @@ def draw(dataset, key):
 
 
 def train(seeds, config, layout):
-  """Six updates. -> states and metrics, and how often the program sums over devices."""
+  """Three chunks of four updates. -> states and metrics, and how often the program sums over devices."""
   spec = games.tiny_spec()
   learner = spacql.make(spec, config)
   dataset = games.random_batch(spec, jax.random.key(5), batch_size=64)
   init_keys, run_keys = (layout.place(keys) for keys in chunk.seed_keys(seeds))
   states = layout.place(jax.jit(jax.vmap(learner.init))(init_keys))
-  given = states, layout.place_whole(dataset), run_keys, np.int32(0)
-  program = chunk.train_chunk.lower(learner.update, draw, *given, 6, layout).compile()
-  return jax.device_get(program(*given)[:2]), program.as_text().count("all-reduce(")
+  dataset = layout.place_whole(dataset)
+  program = chunk.train_chunk.lower(learner.update, draw, states, dataset, run_keys, np.int32(0), 4, layout).compile()
+  for step in (0, 4, 8):
+    states, means, _ = program(states, dataset, run_keys, np.int32(step))
+  return jax.device_get((states, means)), program.as_text().count("all-reduce(")
 
 
 def main() -> None:
