@@ -12,6 +12,7 @@ from marl_offline.environments import particle_tasks
 
 TASKS = {"spread": particle_tasks.spread, "tag": particle_tasks.tag, "world": particle_tasks.world}
 QUALITIES = ("random", "medium-replay", "medium", "expert")
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")  # as JAX names them
 ALGORITHMS = ("spacql", "icql_qs", "cfcql", "macql", "bc")
 
 # The released code's alpha; SPaCQL takes CFCQL's hyperparameters as they are. In the order of QUALITIES.

@@ -8,6 +8,7 @@ or stopped by SIGTERM or SIGINT after saving (go on with --resume); 1 a metric b
 
 import dataclasses
 import functools
+import shutil
 import sys
 from typing import Any
 
@@ -19,13 +20,14 @@ from experiments.runs import UserError
 from marl_offline.datasets import feeding, sampling
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import rollouts, scores
-from marl_offline.training import checkpoints, devices, logs, trainer
+from marl_offline.training import checkpoints, devices, logs, memory, trainer
 
 
 def main() -> None:
   """Checks, data, training, result."""
   request = train_request.read()
   team = processes.join(*train_request.team_flags())
+  multiply_in(request.given["precision"])
   own = dataclasses.replace(request, seeds=team.seeds(request.seeds), folder=team.folder(request.folder))
   environment = runs.environment_of(request.given["task"])
   train_setup.make_learner(request, runs.plain_spec(environment))  # refuses what cannot train before data are made
@@ -43,7 +45,12 @@ def main() -> None:
   if not team.index:
     team.wait("the data and the run's folder were made")
   own.folder.mkdir(exist_ok=True)
-  position, stopped = train(own, environment, data, learner, config)
+  try:
+    position, stopped = train(own, environment, data, learner, config)
+  except memory.TooLarge:
+    if not request.resume and not team.index:
+      shutil.rmtree(request.folder)  # nothing was trained: the name is free for a smaller run
+    raise
   if stopped:
     print(f"stopped by {stopped} and saved at {position.step} of {request.plan.gradient_steps} updates; go on with")
     print(f"  python -m experiments.train --run_dir {request.folder} --resume", flush=True)
@@ -53,6 +60,18 @@ def main() -> None:
     position = joined(team, request, learner)
   if not team.index:
     train_result.finish(request, data, position, config, logs.read(request.folder, request.seeds))
+
+
+def multiply_in(precision: str) -> None:
+  """Sets the precision of matrix products. An accelerator's own default would be tensorfloat32.
+
+  Raises:
+    UserError: another one than float32 on a CPU, which has none.
+  """
+  if jax.default_backend() != "cpu":
+    jax.config.update("jax_default_matmul_precision", precision)
+  elif precision != "float32":
+    raise UserError(f"--precision={precision} is for accelerators; a CPU multiplies in float32")
 
 
 def joined(team: processes.Team, request: train_request.Request, learner) -> trainer.Position:

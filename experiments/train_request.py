@@ -60,6 +60,12 @@ flags.DEFINE_boolean(
   "resume", False, "go on from the newest checkpoint of --run_dir; other flags may be left out", flag_values=FLAGS
 )
 flags.DEFINE_string(
+  "precision",
+  "float32",
+  f"of matrix products on an accelerator: one of {', '.join(settings.PRECISIONS)}; the last two are faster and rounder",
+  flag_values=FLAGS,
+)
+flags.DEFINE_string(
   "coordinator",
   None,
   "host:port of process 0, where several processes train one run, each its share of the seeds; auto on a cluster that "
@@ -81,6 +87,7 @@ IDENTITY = (
   "evaluations",
   "episodes",
   "dataset",
+  "precision",
 )
 
 
@@ -147,6 +154,7 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
     ("task", settings.TASKS),
     ("quality", settings.QUALITIES),
     ("protocol", settings.PROTOCOLS),
+    ("precision", settings.PRECISIONS),
   ):
     runs.choose(name, given[name], known)
   run = settings.PROTOCOLS[given["protocol"]](given["algorithm"], given["task"], given["quality"])

@@ -15,7 +15,7 @@ import pytest
 
 from experiments import collect, runs, train, train_request
 from marl_offline.evaluation import curves, rollouts
-from marl_offline.training import checkpoints, logs, trainer
+from marl_offline.training import checkpoints, logs, memory, trainer
 from tests.experiments import binaries
 from tests.training import tiny
 
@@ -102,6 +102,9 @@ NAMES = [
   (["--task=sprad"], ["--task=sprad", "did you mean spread?", "world"]),
   (["--quality=mediun"], ["--quality=mediun", "did you mean medium", "random, medium-replay, medium, expert"]),
   (["--protocol=slow"], ["--protocol=slow", "paper"]),
+  (["--precision=half"], ["--precision=half", "float32, tensorfloat32, bfloat16"]),
+  (["--precision=bfloat16"], ["--precision=bfloat16 is for accelerators; a CPU multiplies in float32"]),
+  (["--num_processes=2"], ["need --coordinator=host:port"]),
   (["--set=learning_rat=1"], ["learning_rat", "did you mean learning_rate?"]),
   (["--set=batch_size=many"], ["batch_size=many", "int"]),
   (["--set=batch_size"], ["name=value"]),
@@ -373,3 +376,13 @@ def test_help_tells_of_every_flag():
   for name in ("--algorithm", "--[no]resume", "(default medium-replay)", "(default 0)"):
     assert name in text
   assert "absl" not in text and str(ROOT) not in text
+
+
+def test_a_run_that_would_not_fit_is_refused_with_what_to_change(work, monkeypatch):
+  monkeypatch.setattr(memory, "free", lambda device: 100)
+  status, out, err = call(*binaries.QUICK, f"--data_dir={work / 'data'}", f"--run_dir={work / 'new'}")
+  assert "GiB more on cpu, which has 0.00 GiB free; train fewer seeds at once (--num_seeds)" in binaries.sentence(
+    status, err
+  )
+  assert "it stays on the host, and batches are fed ahead of the updates" in out
+  assert not (work / "new").exists()

@@ -1,0 +1,75 @@
+"""What the benchmark counts, and that its cases run; their times are nobody's business here."""
+
+import dataclasses
+import json
+
+import jax
+import pytest
+
+from experiments import benchmark, launch
+from experiments.benchmarks import timing, updates
+from marl_offline.algorithms import bc
+from tests.experiments import binaries
+
+SMALL = {"batch_size": 8, "hidden_size": 8, "num_proposals": 2, "ensemble_size": 2}
+
+
+@pytest.fixture
+def small(monkeypatch):
+  shapes = {name: shape._replace(fields=shape.fields | SMALL) for name, shape in updates.SHAPES.items()}
+  monkeypatch.setattr(updates, "SHAPES", shapes)
+  monkeypatch.setattr(updates, "SEEDS", (1, 2))
+  monkeypatch.setattr(timing, "MATMUL_SIZE", 32)
+
+
+def lines(*arguments):
+  status, out, err = binaries.call(benchmark.main, benchmark.FLAGS, "--repeats=3", *arguments)
+  assert status == 0, err
+  return [json.loads(line) for line in out.splitlines()]
+
+
+def test_naive_work_by_hand():
+  # rows * members * (60 * 64 + 64 * 64 + 64) weights, 2 operations forward and 4 backward each
+  work = {
+    name: updates.naive_gflop(shape, updates.learner_of("spacql", shape)[1]) for name, shape in updates.SHAPES.items()
+  }
+  assert work["spread"] == pytest.approx(6 * 1024 * 30 * 10 * 8000 / 1e9)
+  assert work["halfcheetah"] == pytest.approx(6 * 256 * 60 * 10 * (23 * 256 + 256 * 256 + 256) / 1e9)
+
+
+def test_update_tells_rate_ratio_memory_and_traces(small):
+  told = {line["case"]: line for line in lines("--what=update")}
+  assert set(told) == {
+    f"{algorithm}/{shape}" for algorithm in ("spacql", "cfcql") for shape in ("spread", "halfcheetah")
+  }
+  for line in told.values():
+    assert line["traces"] == 1 and line["what"] == "update"
+    assert line["ratio"] == pytest.approx(line["naive_gflops"] / line["matmul_gflops"], rel=0.2, abs=0.05)
+    assert {"ms", "device", "versions", "compile_s", "peak_memory_mb"} <= set(line)
+
+
+def test_seeds_are_measured_both_ways(small):
+  told = lines("--what=seeds")
+  assert [line["case"].removeprefix("spacql/spread/") for line in told] == [
+    "1 seeds as trained", "2 seeds as trained", "1 seeds batched", "2 seeds batched"]  # fmt: skip
+  assert told[0]["times_one_seed"] == 1
+
+
+def test_drawn_and_fed_batches_are_measured_side_by_side(monkeypatch):
+  config = dataclasses.replace(bc.Config(), batch_size=8, hidden_size=8)
+  monkeypatch.setattr(bc, "Config", lambda **_: config)
+  assert [line["case"] for line in lines("--what=feed")] == ["bc/spread/drawn", "bc/spread/fed"]
+
+
+def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
+  before = jax.config.jax_compilation_cache_dir
+  try:
+    jax.config.update("jax_compilation_cache_dir", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    launch.keep_compiled_programs()
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "marl_offline" / "compiled")
+    jax.config.update("jax_compilation_cache_dir", "elsewhere")
+    launch.keep_compiled_programs()
+    assert jax.config.jax_compilation_cache_dir == "elsewhere"
+  finally:
+    jax.config.update("jax_compilation_cache_dir", before)
