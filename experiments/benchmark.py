@@ -47,6 +47,7 @@ def main() -> None:
   what = runs.choose("what", WHAT.value, WHATS)
   jax.config.update("jax_enable_compilation_cache", False)  # a compilation is measured, not a disk
   told = {"what": what, "device": runs.device(), "versions": runs.versions(), "repeats": REPEATS.value}
+  told |= dict.fromkeys(("ms", "naive_gflops", "matmul_gflops", "ratio"))  # null where they mean nothing
   for line in measure(what):
     print(json.dumps({**told, **line}), flush=True)
 

@@ -68,7 +68,8 @@ def lines(repeats: int, copies: int) -> list[dict]:
   """One line for each implementation, and the ratio."""
   times = alternate({"marl_offline": ours(copies), "jaxmarl": jaxmarl_spread(copies)}, repeats)
   told = [
-    {"case": f"spread/{name}", "copies": copies, "steps_per_second": round(copies * STEPS / second), "compile_s": first}
+    {"case": f"spread/{name}", "ms": round(1e3 * second, 2), "copies": copies, "compile_s": first}
+    | {"steps_per_second": round(copies * STEPS / second)}
     for name, (first, second) in times.items()
   ]
   ratio = told[0]["steps_per_second"] / told[1]["steps_per_second"]

@@ -35,7 +35,7 @@ def collect_lines() -> list[dict]:
       mean = float(np.mean(episodes.returns()))
       total = time.perf_counter() - start
       rows = {"rows": len(episodes.obs), "mean_return": round(mean, 1), "card": round(card["return"]["mean"], 1)}
-      rate = {"rows_per_second": round(rows["rows"] / collected), "seconds": round(total, 1)}
+      rate = {"ms": round(1e3 * total), "rows_per_second": round(rows["rows"] / collected)}
       told.append({"case": f"collect/spread/{quality}"} | rows | rate)
   return told
 
@@ -95,5 +95,5 @@ def compile_lines() -> list[dict]:
       began = time.perf_counter()
       command = [sys.executable, "-m", "experiments.train", *TINY, *run]
       subprocess.run(command, env=environment, check=True, capture_output=True)
-      told.append({"case": f"train/spread/{start}", "seconds": round(time.perf_counter() - began, 1)})
+      told.append({"case": f"train/spread/{start}", "ms": round(1e3 * (time.perf_counter() - began))})
   return told

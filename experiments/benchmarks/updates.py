@@ -129,15 +129,18 @@ def lines(repeats: int) -> list[dict]:
     jax.block_until_ready(case.run(*case.inputs(jax.random.key(0))))
     firsts[name] = len(facts[name][2]) if name in facts else 0
   times = timing.alternate(cases, repeats)
-  product = timing.matrix_product_gflops(times["matmul"][1])
-  told = []
-  for name, (gflop, of_compiler, traces) in facts.items():
-    per_update = times[name][1] / UPDATES
-    rate = gflop / per_update
-    line = {"case": name, "ms": round(1e3 * per_update, 2), "naive_gflop": round(gflop, 2)}
-    line |= {"naive_gflops": round(rate, 1), "matmul_gflops": round(product, 1), "ratio": round(rate / product, 3)}
-    told.append(line | of_compiler | {"traces": len(traces) / firsts[name]})
-  return told
+  return [
+    {"case": name} | rates(gflop, times[name], times["matmul"]) | of_compiler | {"traces": len(traces) / firsts[name]}
+    for name, (gflop, of_compiler, traces) in facts.items()
+  ]
+
+
+def rates(gflop: float, of_case: tuple[float, float], of_product: tuple[float, float]) -> dict:
+  """What alternate measured, in words; gflop: naive work of one update of all seeds."""
+  per_update, product = of_case[1] / UPDATES, timing.matrix_product_gflops(of_product[1])
+  rate = gflop / per_update
+  told = {"ms": round(1e3 * per_update, 2), "naive_gflop": round(gflop, 2), "naive_gflops": round(rate, 1)}
+  return told | {"matmul_gflops": round(product, 1), "ratio": round(rate / product, 3)}
 
 
 def seed_lines(repeats: int) -> list[dict]:
@@ -150,10 +153,11 @@ def seed_lines(repeats: int) -> list[dict]:
   }
   cases = {(way, seeds): updating("spread", learner, config, seeds, layout) for (way, seeds), layout in ways.items()}
   facts = {key: compiled("spread", case, learner, config, ways[key]) for key, case in cases.items()}
-  times = timing.alternate(cases, repeats)
-  told = []
-  for (way, seeds), (_, second) in times.items():
+  times = timing.alternate(cases | {"matmul": timing.matrix_product()}, repeats)
+  product, gflop, told = times.pop("matmul"), naive_gflop(SHAPES["spread"], config), []
+  for (way, seeds), measured in times.items():
     line = {"case": f"spacql/spread/{seeds} seeds {way}", "devices": ways[way, seeds].words(seeds)}
-    line |= {"ms": round(1e3 * second / UPDATES, 2), "times_one_seed": round(second / times["as trained", 1][1], 2)}
+    line |= rates(seeds * gflop, measured, product)
+    line |= {"times_one_seed": round(measured[1] / times["as trained", 1][1], 2)}
     told.append(line | facts[way, seeds])
   return told
