@@ -159,10 +159,10 @@ class Data:
     return float(self.card["return"]["mean"])
 
 
-def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: str) -> Data:
+def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: str, copies: int = 1) -> Data:
   """Loads and verifies; puts it on the device unless it would take more than half of what is free there.
 
-  team_reward: see transitions.from_episodes.
+  team_reward: see transitions.from_episodes. copies: how many of it one memory will hold, see Layout.copies.
 
   Raises:
     storage.DataError: it is damaged, or of another task than the environment's.
@@ -170,7 +170,6 @@ def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: s
   episodes, card = storage.load(folder)
   storage.require_match(card, environment)
   device = jax.local_devices()[0]
-  copies = jax.local_device_count() if device.platform == "cpu" else 1  # cores share the machine's memory
   size, free = copies * sum(array.nbytes for array in episodes.arrays().values()), memory.free(device)
   why, place = "", jnp.array
   if free is not None and 2 * size > free:

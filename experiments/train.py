@@ -33,7 +33,9 @@ def main() -> None:
   train_setup.make_learner(request, runs.plain_spec(environment))  # refuses what cannot train before data are made
   if team.index:
     team.wait("the data and the run's folder were made")
-  data = runs.open_data(train_setup.find_or_make_data(request), environment, request.run.team_reward)
+  layout = devices.layout(len(own.seeds), request.run.config)
+  folder = train_setup.find_or_make_data(request)
+  data = runs.open_data(folder, environment, request.run.team_reward, layout.copies)
   train_setup.require_quality(request, data)
   learner = train_setup.make_learner(request, data.spec)
   config = train_setup.describe_run(request, data) | {"processes": team.count}
@@ -46,7 +48,7 @@ def main() -> None:
     team.wait("the data and the run's folder were made")
   own.folder.mkdir(exist_ok=True)
   try:
-    position, stopped = train(own, environment, data, learner, config)
+    position, stopped = train(own, environment, data, learner, config, layout)
   except memory.TooLarge:
     if not request.resume and not team.index:
       shutil.rmtree(request.folder)  # nothing was trained: the name is free for a smaller run
@@ -89,7 +91,9 @@ def joined(team: processes.Team, request: train_request.Request, learner) -> tra
   return trainer.Position(**meta["position"])
 
 
-def train(request: train_request.Request, environment, data: runs.Data, learner, config: dict[str, Any]):
+def train(
+  request: train_request.Request, environment, data: runs.Data, learner, config: dict[str, Any], layout: devices.Layout
+):
   """Trains, saves and logs the request's seeds in its folder. -> where it stands, the signal that stopped it or "".
 
   Raises:
@@ -133,7 +137,6 @@ def train(request: train_request.Request, environment, data: runs.Data, learner,
   hooks = trainer.Hooks(rollouts.evaluator(environment, learner, run.episodes), write_log, save, set_aside)
   batch_size = run.config.batch_size
   draw = functools.partial(sampling.draw, batch_size=batch_size)
-  layout = devices.layout(len(request.seeds), run.config)
   work = f"{run.gradient_steps} updates of {len(request.seeds)} seed{'s' if len(request.seeds) > 1 else ''}"
   place = f"{config['device']} ({layout.words(len(request.seeds))})"
   print(f"{given['algorithm']} on {data.card['name']}: {work} on {place}, into {folder}", flush=True)

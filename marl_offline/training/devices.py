@@ -29,6 +29,11 @@ class Layout:
     """One of them, to ask what it is and has."""
     return jax.local_devices()[0] if self.mesh is None else self.mesh.devices.flat[0]
 
+  @property
+  def copies(self) -> int:
+    """How many copies of the data set one memory holds: a CPU's cores share the machine's."""
+    return self.mesh.devices.size if self.mesh is not None and self.device.platform == "cpu" else 1
+
   def over_devices(self, function: Callable) -> Callable:
     """function of (states, run_keys, fed [seeds, ...], dataset, steps), each device with its own seeds."""
     if self.mesh is None:
