@@ -1,6 +1,7 @@
 """Environment steps: ours beside JaxMARL's."""
 
 import contextlib
+import os
 import sys
 
 import jax
@@ -31,6 +32,20 @@ def ours(copies: int) -> Case:
   return Case(jax.jit(inputs), jax.jit(run))
 
 
+@contextlib.contextmanager
+def output_to_stderr():
+  """Standard output is for JSON lines; also a library's that keeps hold of the file itself."""
+  sys.__stdout__.flush()
+  kept = os.dup(1)
+  try:
+    os.dup2(2, 1)
+    yield
+  finally:
+    sys.__stdout__.flush()
+    os.dup2(kept, 1)
+    os.close(kept)
+
+
 def jaxmarl_spread(copies: int) -> Case:
   """The same of JaxMARL's spread, by its step without automatic reset, as ours has none.
 
@@ -38,11 +53,12 @@ def jaxmarl_spread(copies: int) -> Case:
     UserError: jaxmarl is not installed.
   """
   try:
-    with contextlib.redirect_stdout(sys.stderr):  # it prints while it is imported
+    with output_to_stderr():  # it prints while it is imported
       import jaxmarl
+
+      environment = jaxmarl.make("MPE_simple_spread_v3", action_type="Continuous")
   except ImportError as error:
     raise runs.UserError("the comparison needs jaxmarl: pip install '.[dev]'") from error
-  environment = jaxmarl.make("MPE_simple_spread_v3", action_type="Continuous")
   agents = environment.agents
   size = environment.action_space(agents[0]).shape[0]  # five forces, each in [0, 1]
 
