@@ -79,16 +79,17 @@ def join(coordinator: str | None, count: int | None, index: int | None) -> Team:
 
 
 def require_same(team: Team, folder: pathlib.Path, stored: dict[str, Any]) -> None:
-  """A run goes on with as many processes as it was begun with.
+  """A run goes on with as many processes as it was begun with; once their parts are joined, with one.
 
   Raises:
-    UserError: with others, or it has been joined already.
+    UserError: with others.
   """
   began = stored.get("processes", 1)
-  if began != team.count:
+  if began > 1 and checkpoints.Checkpoints(folder / "checkpoints").steps():
+    if team.count > 1:
+      raise UserError(f"--resume: {folder} is trained to its end and joined; one process alone writes its result again")
+  elif began != team.count:
     raise UserError(f"--resume: {folder} was begun by {began} processes, not {team.count}; start as many")
-  if team.count > 1 and (folder / "checkpoints").is_dir():
-    raise UserError(f"--resume: {folder} is trained to its end, and what its processes made is joined")
 
 
 def join_parts(team: Team, run: pathlib.Path, like: Any, seeds: list[int]) -> dict[str, Any]:

@@ -64,6 +64,11 @@ def test_two_processes_train_four_seeds_and_resume_after_one_is_killed(tmp_path)
   np.testing.assert_allclose(result["raw_return"], expected["raw_return"], rtol=1e-5)
   for name in ("metrics.jsonl", "returns.npz", "learning_curve.png", "checkpoints"):
     assert (tmp_path / "together" / name).exists() and (alone / name).exists()
+  (tmp_path / "together" / "result.json").unlink()
+  again = start(tmp_path, "together", "--resume")  # a joined run is like any
+  told = again.communicate(timeout=250)
+  assert again.returncode == 0, told
+  assert json.loads((tmp_path / "together" / "result.json").read_text())["raw_return"] == result["raw_return"]
   ours, theirs = ((run / "metrics.jsonl").read_text().splitlines() for run in (tmp_path / "together", alone))
   assert [json.loads(line)["step"] for line in ours] == [json.loads(line)["step"] for line in theirs]
 
@@ -87,6 +92,9 @@ def test_shares_are_equal_and_a_run_keeps_its_number_of_processes(tmp_path):
     processes.Team(0, 2).seeds([0, 1, 2])
   with pytest.raises(UserError, match="was begun by 2 processes, not 1; start as many"):
     processes.require_same(processes.Team(), tmp_path, {"processes": 2})
-  os.mkdir(tmp_path / "checkpoints")
+  os.makedirs(tmp_path / "checkpoints" / ".unfinished-5")
+  processes.require_same(processes.Team(0, 2), tmp_path, {"processes": 2})  # killed while it was being joined
+  os.mkdir(tmp_path / "checkpoints" / "5")
+  processes.require_same(processes.Team(), tmp_path, {"processes": 2})  # whole, like any run's
   with pytest.raises(UserError, match="is trained to its end"):
     processes.require_same(processes.Team(0, 2), tmp_path, {"processes": 2})
