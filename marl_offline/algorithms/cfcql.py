@@ -52,19 +52,11 @@ def make(spec: Spec, config: Config) -> Learner:
     next_q = net.critic(state.target_critics, *net.inputs.queries(batch.next_state, policy[:, None]))[..., 0]  # [E, B]
     target = losses.minimum_target(batch.reward, config.gamma * batch.discount, next_q)  # [B]
     ood = propose(key_ood, net, state.actors, batch, config)
-    data = net.inputs.queries(batch.state, batch.action[:, None])
-    proposed = net.inputs.counterfactual(batch.state, batch.action, ood.action)
 
-    def critic_loss(critics, rows):
-      data, proposed, log_prob, target = rows
-      q = net.critic(critics, *data)[..., 0]  # [E, B]
-      q_ood = net.counterfactual(critics, *proposed)  # [E, B, M, N]
-      gap = losses.counterfactual_gap(q_ood, log_prob, q, 1 / spec.num_agents)  # [E, B]
-      td = jnp.square(q - target)
-      metrics = {"td_loss": jnp.mean(td), "penalty": jnp.mean(gap), "q_data": jnp.mean(q)}
-      return jnp.sum(jnp.mean(td + config.alpha * gap, axis=1)), metrics  # members are summed, not averaged
+    def squared_error(q, target):
+      return jnp.square(q - target)  # [E, b]
 
-    state, metrics = joint_critic.critic_step(net, state, critic_loss, (data, proposed, ood.log_prob, target))
+    state, metrics = joint_critic.counterfactual_step(net, state, batch, ood, target, squared_error, config.alpha)
     metrics = metrics | {"target_mean": jnp.mean(target)}
     return joint_critic.actor_and_targets(net, state, metrics, batch, step, config)
 

@@ -53,19 +53,11 @@ def make(spec: Spec, config: Config) -> Learner:
     next_q = net.critic(state.target_critics, *net.inputs.queries(batch.next_state, mixed))  # [E, B, N]
     target = losses.individual_targets(batch.reward, config.gamma * batch.discount, next_q)  # [B, N]
     ood = propose(key_ood, net, state.actors, batch, config)
-    data = net.inputs.queries(batch.state, batch.action[:, None])
-    proposed = net.inputs.counterfactual(batch.state, batch.action, ood.action)
 
-    def critic_loss(critics, rows):
-      data, proposed, log_prob, target = rows
-      q = net.critic(critics, *data)[..., 0]  # [E, B]
-      q_ood = net.counterfactual(critics, *proposed)  # [E, B, M, N]
-      gap = losses.counterfactual_gap(q_ood, log_prob, q, 1 / spec.num_agents)  # [E, B]
-      td = jnp.mean(jnp.square(q[..., None] - target), axis=-1)  # [E, B], the average of the agents' errors
-      metrics = {"td_loss": jnp.mean(td), "penalty": jnp.mean(gap), "q_data": jnp.mean(q)}
-      return jnp.sum(jnp.mean(td + config.alpha * gap, axis=1)), metrics  # members are summed, not averaged
+    def average_error(q, target):
+      return jnp.mean(jnp.square(q[..., None] - target), axis=-1)  # [E, b], over the agents' errors
 
-    state, metrics = joint_critic.critic_step(net, state, critic_loss, (data, proposed, ood.log_prob, target))
+    state, metrics = joint_critic.counterfactual_step(net, state, batch, ood, target, average_error, config.alpha)
     metrics = metrics | {"target_mean": jnp.mean(target)}
     return joint_critic.actor_and_targets(net, state, metrics, batch, step, config)
 

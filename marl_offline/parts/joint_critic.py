@@ -20,7 +20,7 @@ from marl_offline.networks.actors import TanhActor
 from marl_offline.networks.critics import CRITICS
 from marl_offline.networks.input_statistics import STANDARDIZERS, Standardizers
 from marl_offline.parts import blocks, proposals, updates
-from marl_offline.types import Normalizer, Spec, Transition
+from marl_offline.types import Normalizer, Proposals, Spec, Transition
 
 
 @struct.dataclass
@@ -104,6 +104,26 @@ def critic_step(net: Net, state: TrainState, critic_loss: Callable, rows):
   critics, critic_opt = updates.gradient_step(net.critic_optimizer, state.critics, state.critic_opt, gradient)
   metrics = metrics | {"critic_grad_norm": updates.global_norm(gradient)}
   return state.replace(critics=critics, critic_opt=critic_opt), metrics
+
+
+def counterfactual_step(net: Net, state: TrainState, batch: Transition, ood: Proposals, target, error, alpha: float):
+  """critic_step on error + alpha * CFCQL's gap with uniform agent weights, arXiv:2309.12696 equation 7.
+
+  error: q [E, b] and target [b, ...] -> [E, b]; target [B, ...]. Members are summed, not averaged.
+  """
+  data = net.inputs.queries(batch.state, batch.action[:, None])
+  proposed = net.inputs.counterfactual(batch.state, batch.action, ood.action)
+
+  def critic_loss(critics, rows):
+    data, proposed, log_prob, target = rows
+    q = net.critic(critics, *data)[..., 0]  # [E, b]
+    q_ood = net.counterfactual(critics, *proposed)  # [E, b, M, N]
+    gap = losses.counterfactual_gap(q_ood, log_prob, q, 1 / q_ood.shape[-1])  # [E, b]
+    td = error(q, target)
+    metrics = {"td_loss": jnp.mean(td), "penalty": jnp.mean(gap), "q_data": jnp.mean(q)}
+    return jnp.sum(jnp.mean(td + alpha * gap, axis=1)), metrics
+
+  return critic_step(net, state, critic_loss, (data, proposed, ood.log_prob, target))
 
 
 def actor_loss(net: Net, actors, critics, batch: Transition, action_regularization: float) -> jax.Array:
