@@ -1,4 +1,4 @@
-"""Each paper's hyperparameters, as Config values per task and quality.
+"""How long and with what settings each algorithm trains on each task and quality.
 
 `paper` is what the papers and, where they are silent and learning depends on it, their released code say. The
 protocols beside it change what their names say and nothing else.
@@ -8,16 +8,13 @@ import dataclasses
 import importlib
 from typing import Any
 
+from experiments import hyperparameters
+from experiments.hyperparameters import QUALITIES
 from marl_offline.environments import particle_tasks
 
 TASKS = {"spread": particle_tasks.spread, "tag": particle_tasks.tag, "world": particle_tasks.world}
-QUALITIES = ("random", "medium-replay", "medium", "expert")
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")  # as JAX names them
-ALGORITHMS = ("spacql", "icql_qs", "cfcql", "macql", "bc")
-
-# The released code's alpha; SPaCQL takes CFCQL's hyperparameters as they are. In the order of QUALITIES.
-ALPHAS = {"spread": (0.5, 1.0, 5.0, 2.5), "tag": (0.5, 0.5, 0.6, 2.0), "world": (0.5, 0.5, 0.32, 0.3)}
-LEARNING_RATES = {"spread": 0.01, "tag": 0.001, "world": 0.001}
+ALGORITHMS = tuple(hyperparameters.PAPER)
 # Critic updates, five for one of actors and targets. The released loop counters give 2,001 and 5,001 of the latter;
 # 5,001 has no useful divisor to log at, hence 5,000 for world.
 GRADIENT_STEPS = {"spread": 10_005, "tag": 10_005, "world": 25_000}
@@ -57,11 +54,7 @@ def paper(algorithm: str, task: str, quality: str) -> Run:
   config = load(algorithm).Config()
   _require("task", task, TASKS)
   _require("quality", quality, QUALITIES)
-  source = "behavior cloning, no paper's values"
-  if algorithm != "bc":
-    alpha = ALPHAS[task][QUALITIES.index(quality)]
-    config = dataclasses.replace(config, alpha=alpha, learning_rate=LEARNING_RATES[task])
-    source = "arXiv:2309.12696 and arXiv:2511.07629; what they leave open as in the code released with the first"
+  config, source = hyperparameters.PAPER[algorithm](config, task, quality)
   steps = GRADIENT_STEPS[task]
   return Run(config, steps, steps // EVALUATE_EVERY[task], 100, LOG_EVERY[task], "mean", source)
 
