@@ -15,7 +15,7 @@ import jax
 from absl import flags, logging
 
 from experiments import command_line
-from experiments.runs import UserError
+from experiments.runs import Ended, UserError
 from marl_offline.datasets import storage
 from marl_offline.training.checkpoints import CheckpointError
 from marl_offline.training.memory import TooLarge
@@ -41,6 +41,8 @@ def binary(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS
     _leave(f"unexpected argument {rest[1]!r}; every input is a flag, and --help lists them", 2)
   try:
     main()
+  except Ended as error:
+    print(error)
   except NonFinite as error:
     _leave(error, 1)
   except (UserError, CheckpointError, TooLarge, storage.DataError, OSError) as error:

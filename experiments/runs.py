@@ -31,6 +31,10 @@ class UserError(ValueError):
   """What the user gave cannot be done; one sentence says why and what can."""
 
 
+class Ended(Exception):
+  """A signal came, and all is saved; says how to go on."""
+
+
 def choose(flag: str, value: str, known: Iterable[str]) -> str:
   """`value` if it is known.
 
@@ -103,7 +107,12 @@ NEEDED = {
 }
 
 
-def _check_config(value: Any, needed: Any, name: str) -> None:
+def check_kinds(value: Any, needed: Any, name: str) -> None:
+  """Looks whether `value` has all that is needed, in the right kinds.
+
+  Raises:
+    ValueError: names what is missing or of another kind.
+  """
   if not isinstance(needed, dict):
     if not isinstance(value, needed):
       raise ValueError(f"{name} is {json.dumps(value)[:60]}")
@@ -113,7 +122,7 @@ def _check_config(value: Any, needed: Any, name: str) -> None:
   for key, kind in needed.items():
     if key not in value:
       raise ValueError(f"{name} has no {key}")
-    _check_config(value[key], kind, f"{name}.{key}" if name != "it" else key)
+    check_kinds(value[key], kind, f"{name}.{key}" if name != "it" else key)
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any]:
@@ -124,7 +133,7 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
   """
   try:
     config = json.loads((folder / "config.json").read_text())
-    _check_config(config, NEEDED, "it")
+    check_kinds(config, NEEDED, "it")
     return config
   except (FileNotFoundError, NotADirectoryError) as error:
     raise UserError(f"{folder} is not a run folder: it has no config.json") from error

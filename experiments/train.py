@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import shutil
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -28,6 +28,25 @@ def main() -> None:
   request = train_request.read()
   team = processes.join(*train_request.team_flags())
   multiply_in(request.given["precision"])
+  if stopped := run(request, team):
+    step = stopped.position.step
+    print(f"stopped by {stopped.signal} and saved at {step} of {request.plan.gradient_steps} updates; go on with")
+    print(f"  python -m experiments.train --run_dir {request.folder} --resume", flush=True)
+
+
+class Stopped(NamedTuple):
+  """A signal came, and the run is saved."""
+
+  signal: str
+  position: trainer.Position
+
+
+def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopped | None:
+  """Makes what is missing, trains to the end and writes the result. -> None, or by what it was stopped before.
+
+  Raises:
+    UserError, DataError, CheckpointError, TooLarge, NonFinite: from what is called; the sentence says what is kept.
+  """
   own = dataclasses.replace(request, seeds=team.seeds(request.seeds), folder=team.folder(request.folder))
   environment = runs.environment_of(request.given["task"])
   train_setup.make_learner(request, runs.plain_spec(environment))  # refuses what cannot train before data are made
@@ -48,20 +67,19 @@ def main() -> None:
     team.wait("the data and the run's folder were made")
   own.folder.mkdir(exist_ok=True)
   try:
-    position, stopped = train(own, environment, data, learner, config, layout)
+    position, stopped = train(own, environment, data, learner, config, layout, bar)
   except memory.TooLarge:
     if not request.resume and not team.index:
       shutil.rmtree(request.folder)  # nothing was trained: the name is free for a smaller run
     raise
   if stopped:
-    print(f"stopped by {stopped} and saved at {position.step} of {request.plan.gradient_steps} updates; go on with")
-    print(f"  python -m experiments.train --run_dir {request.folder} --resume", flush=True)
-    return
+    return Stopped(stopped, position)
   team.wait("all seeds were trained")
   if team.count > 1 and not team.index:
     position = joined(team, request, learner)
   if not team.index:
     train_result.finish(request, data, position, config, logs.read(request.folder, request.seeds))
+  return None
 
 
 def multiply_in(precision: str) -> None:
@@ -92,9 +110,11 @@ def joined(team: processes.Team, request: train_request.Request, learner) -> tra
 
 
 def train(
-  request: train_request.Request, environment, data: runs.Data, learner, config: dict[str, Any], layout: devices.Layout
+  request: train_request.Request, environment, data: runs.Data, learner, config: dict[str, Any], layout, bar=None
 ):
   """Trains, saves and logs the request's seeds in its folder. -> where it stands, the signal that stopped it or "".
+
+  layout: a devices.Layout. bar: see trainer.fit.
 
   Raises:
     NonFinite: see trainer.fit.
@@ -152,6 +172,7 @@ def train(
     states=states,
     position=position,
     layout=layout,
+    bar=bar,
     **source,
   )
   return position, stopped

@@ -121,21 +121,46 @@ def read() -> Request:
     began_with = pathlib.Path(stored["dataset"]["folder"])
     data_dir = FLAGS.data_dir if FLAGS["data_dir"].present else str(began_with.parent)
     began_with = pathlib.Path(data_dir) / began_with.name
+  if folder.exists() and not FLAGS.resume:
+    checked_run(given)
+    raise UserError(
+      f"--run_dir={folder} exists; go on with that run by --resume, or name another folder with --run_dir"
+    )
+  return of_flags(given, folder, data_dir, FLAGS.resume, began_with)
+
+
+def of_flags(given, folder: pathlib.Path, data_dir: str, resume=False, began_with=None) -> Request:
+  """The request of a run whose flags of IDENTITY are `given`.
+
+  Raises:
+    UserError: an unknown name, a wrong type, seeds beyond the last one.
+  """
   run = checked_run(given)
   try:
     plan = trainer.Plan(run.gradient_steps, run.evaluations, run.log_every)
   except ValueError as error:
     raise UserError(str(error)) from error
-  if folder.exists() and not FLAGS.resume:
-    raise UserError(
-      f"--run_dir={folder} exists; go on with that run by --resume, or name another folder with --run_dir"
-    )
   seeds = [given["first_seed"] + i for i in range(given["num_seeds"])]
   if seeds[-1] > LAST_SEED:
     raise UserError(
       f"--first_seed={seeds[0]} --num_seeds={len(seeds)} end at {seeds[-1]}; the last seed is {LAST_SEED}"
     )
-  return Request(given, run, plan, seeds, folder, data_dir, FLAGS.resume, began_with)
+  return Request(given, run, plan, seeds, folder, data_dir, resume, began_with)
+
+
+def resumed(given, folder: pathlib.Path, data_dir: str) -> Request:
+  """The request that goes on with the run in `folder`, which must have been begun with the flags `given`.
+
+  Raises:
+    UserError: it was not, or it is no run folder.
+  """
+  stored = runs.read_config(folder)
+  if differ := [name for name in IDENTITY if stored["flags"].get(name) != given[name]]:
+    was, now = stored["flags"].get(differ[0]), given[differ[0]]
+    raise UserError(f"{folder} was begun with {differ[0]}={was}, not {now}; move it out of the way")
+  return of_flags(
+    given, folder, data_dir, True, pathlib.Path(data_dir) / pathlib.Path(stored["dataset"]["folder"]).name
+  )
 
 
 def team_flags() -> tuple[str | None, int | None, int | None]:

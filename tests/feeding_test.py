@@ -39,7 +39,7 @@ def learner():
 def test_fed_batches_are_the_drawn_ones(with_state):
   episodes = made.episodes((3, 4, 5), [True, False, False], with_state=with_state)
   plan = trainer.Plan(gradient_steps=20, evaluations=2, log_every=4)  # chunks of 4, 4, 2
-  fit = functools.partial(trainer.fit, learner(), seeds=(3, 5), plan=plan, hooks=HOOKS, show_bar=False)
+  fit = functools.partial(trainer.fit, learner(), seeds=(3, 5), plan=plan, hooks=HOOKS)
   draw = functools.partial(sampling.draw, batch_size=8)
   drawn, _, _ = fit(draw=draw, dataset=transitions.from_episodes(episodes))
   on_host = transitions.from_episodes(episodes, place=np.asarray)

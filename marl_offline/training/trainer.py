@@ -160,7 +160,7 @@ def check_returns(returns: np.ndarray, seeds: Sequence[int], step: int) -> None:
     raise NonFinite(f"return of seed {', '.join(bad)} not finite in the evaluation at gradient step {step}")
 
 
-def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, show_bar=None, layout=None, feed=None):
+def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, bar=None, layout=None, feed=None):
   """Trains every seed to plan.gradient_steps, from `position` on.
 
   Args:
@@ -172,7 +172,8 @@ def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, 
     hooks: Hooks.
     states: [seeds, ...] where a resumed run stands; None: initialised here. Donated.
     position: where a resumed run stands.
-    show_bar: False: no bar; None: a bar where stderr is a terminal, otherwise a line an evaluation.
+    bar: what is told of the progress, see progress.Bar; None: a bar where stderr is a terminal, otherwise a line an
+      evaluation.
     layout: a devices.Layout; None: the default device.
     feed: where batches are fed, (keys_of, chunks to come) -> their batches [seeds, steps, B, ...]; see feeding.feed.
 
@@ -185,7 +186,7 @@ def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, 
   """
   position, layout = position or Position(), layout or Layout.here()
   programs, saved = Programs(learner.update, draw, layout), position.step if states is not None else None
-  bar = progress.Bar(plan, position, show_bar)
+  bar = bar or progress.Bar(plan, position, None)
   with StopSignals() as stop, contextlib.closing(bar):
     init_keys, run_keys = seed_keys(seeds)
     states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states

@@ -127,7 +127,5 @@ def run(folder, steps: int, plan: trainer.Plan, seeds=(0, 1), on_save=lambda ste
 
   hooks = trainer.Hooks(lambda states: np.zeros((len(seeds), 1)), lambda position, returns: "", save, save)
   plan = dataclasses.replace(plan, gradient_steps=steps, evaluations=steps // plan.interval)
-  states, position, _ = trainer.fit(
-    tiny_learner, draw, dataset(), seeds, plan, hooks, states=states, position=position, show_bar=False
-  )
+  states, position, _ = trainer.fit(tiny_learner, draw, dataset(), seeds, plan, hooks, states=states, position=position)
   return states, position

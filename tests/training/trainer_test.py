@@ -42,7 +42,7 @@ def hooks(**changed):
 
 def fit(plan, seeds=(0, 1), config=tiny.Config(), **changed):  # noqa: B008
   learner = tiny.learner(config)
-  return trainer.fit(learner, tiny.draw, tiny.dataset(), seeds, plan, hooks(**changed), show_bar=False)
+  return trainer.fit(learner, tiny.draw, tiny.dataset(), seeds, plan, hooks(**changed))
 
 
 def test_a_seed_among_several_is_that_seed_alone_and_chunks_only_divide_time():
@@ -81,7 +81,7 @@ def small(update, loss=lambda weight, step: weight):
 
 def fit_small(update=lambda weight, step: weight, loss=lambda weight, step: weight, plan=None, **changed):
   learner, plan = small(update, loss), plan or trainer.Plan(20, 4, 5)
-  return trainer.fit(learner, tiny.draw, tiny.dataset(), (0, 1, 2), plan, hooks(**changed), show_bar=False)
+  return trainer.fit(learner, tiny.draw, tiny.dataset(), (0, 1, 2), plan, hooks(**changed))
 
 
 def test_first_false_by_hand():

@@ -1,0 +1,179 @@
+"""Many cells trained one after the other, under one progress bar: what is done is skipped, what was stopped goes on.
+
+A table's folder holds cells/, a small JSON file for each; the runs they are made from lie elsewhere (--runs_dir). Both
+can be stopped at any moment: the same command goes on, kill -9 included. Started several times at once, its processes
+share the cells out among them.
+"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from experiments import cells, processes, runs, train, train_request
+from experiments.cells import Cell
+from experiments.runs import Ended
+from marl_offline.datasets.storage import DataError
+from marl_offline.training.memory import TooLarge
+from marl_offline.training.trainer import NonFinite
+
+
+def define_flags(flag_values: flags.FlagValues, out: str, num_seeds: int = 5) -> None:
+  """The flags that every binary with a grid has."""
+  flags.DEFINE_integer("num_seeds", num_seeds, "of every cell", lower_bound=1, flag_values=flag_values)
+  flags.DEFINE_string("out", out, "folder of the cells, the table and the picture", flag_values=flag_values)
+  flags.DEFINE_string(
+    "runs_dir", "runs/grid", "where the runs go that the cells are made from", flag_values=flag_values
+  )
+  flags.DEFINE_string("data_dir", "data", "where data sets lie and are made", flag_values=flag_values)
+  flags.DEFINE_boolean("show", False, "train nothing, only show the cells that there are", flag_values=flag_values)
+  for name in ("gradient_steps", "evaluations", "episodes"):
+    words = "instead of the protocol's, for a trial; such cells have files of their own"
+    flags.DEFINE_integer(name, None, words, lower_bound=1, flag_values=flag_values)
+
+
+def shortened(flag_values: flags.FlagValues) -> dict[str, int | None]:
+  """The fields of Cell that --gradient_steps and its like change."""
+  return {name: getattr(flag_values, name) for name in ("gradient_steps", "evaluations", "episodes")}
+
+
+class _Bar:
+  """What trainer.fit tells of one run, on a bar over all of them; see progress.Bar. Without a terminal, lines."""
+
+  def __init__(self, total: int):
+    self._out, self._terminal = sys.stdout, sys.stderr.isatty()  # kept: a run's own words go elsewhere
+    self._tqdm = tqdm(total=total, unit=" updates", dynamic_ncols=True, disable=not self._terminal)
+    self._total, self._done, self._end, self._began = total, 0, 0, time.perf_counter()
+
+  def begin(self, name: str, steps: int, seeds: int) -> None:
+    """The next run, of so many updates of so many seeds."""
+    self._name, self._seeds, self._end = name, seeds, self._done + steps * seeds
+    self._tqdm.set_postfix_str(name)
+
+  def advance(self, steps: int) -> None:
+    self._move(steps * self._seeds)
+
+  def say(self, words: str, position: Any) -> None:
+    self._tqdm.set_postfix_str(f"{self._name} {words}")
+    self._print(f"{self._name} at {position.step}: {words}")
+
+  def close(self) -> None:
+    """A run ends; the whole goes on."""
+
+  def end(self) -> None:
+    """What the run had done when it was resumed, or did not do because it failed, counts too."""
+    self._move(self._end - self._done)
+    self._print(f"{self._name} done after {time.perf_counter() - self._began:.0f} s of work")
+
+  def _move(self, updates: int) -> None:
+    self._done += updates
+    self._tqdm.update(updates)
+
+  def _print(self, words: str) -> None:
+    if not self._terminal:
+      print(f"{100.0 * self._done / self._total:.1f} %: {words}", file=self._out, flush=True)
+
+
+def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str, Any]]:
+  """Trains what is missing, writes each cell when its seeds are done. -> the cells that there are, in their order.
+
+  A run that fails (a metric not finite, memory) is named on stderr, and the others are trained all the same.
+
+  Raises:
+    UserError: an unknown name, or files that do not fit each other.
+    Ended: a signal came.
+    NonFinite: at the end, where a run failed.
+  """
+  out, seeds = pathlib.Path(flag_values.out), range(flag_values.num_seeds)
+  for cell in wanted:  # names are checked before anything is trained
+    train_request.checked_run(cell.flags(0, 1))
+  work = [] if flag_values.show else [
+    (cell, block) for cell in wanted for block in cells.missing(cells.load(path_of(out, cell)), seeds)
+  ]  # fmt: skip
+  failed = _train_all(work, flag_values) if work else []
+  if failed:
+    raise NonFinite(f"{len(failed)} of {len(work)} runs failed; " + "; ".join(failed))
+  found = [cells.load(path_of(out, cell)) for cell in wanted]
+  return [cell for cell in found if cell is not None]
+
+
+def adopt(folders: Sequence[str], out: pathlib.Path) -> None:
+  """Finished runs of `train` become parts of their cells.
+
+  Raises:
+    UserError: one is unfinished or damaged, or does not fit what is there.
+  """
+  for folder in map(pathlib.Path, folders):
+    given = runs.read_config(folder)["flags"]
+    changed = {n: given.get(n) for n in ("dataset", "gradient_steps", "evaluations", "episodes")}
+    cell = Cell(*(given[n] for n in ("algorithm", "task", "quality", "protocol")), tuple(given["set"]), **changed)
+    path, part = path_of(out, cell), cells.of_run(folder)
+    before = cells.load(path)
+    if not (before and set(part["seeds"]) <= set(before["seeds"])):
+      cells.save(path, cells.join(before, part))
+
+
+def path_of(out: pathlib.Path, cell: Cell) -> pathlib.Path:
+  """A cell's file."""
+  return out / "cells" / f"{cell.name}.json"
+
+
+def _train_all(work, flag_values) -> list[str]:
+  steps = {cell: train_request.checked_run(cell.flags(0, 1)).gradient_steps for cell, _ in work}
+  bar, failed = _Bar(sum(steps[cell] * len(block) for cell, block in work)), []
+  for number, (cell, block) in enumerate(work, 1):
+    bar.begin(f"[{number}/{len(work)}] {cell.name}", steps[cell], len(block))
+    try:
+      with _alone(pathlib.Path(flag_values.runs_dir), cell) as alone:
+        if alone:
+          _train(cell, block, flag_values, bar)
+    except (NonFinite, TooLarge, DataError) as error:
+      failed.append(f"{cell.name}: {error}")
+      print(f"error: {failed[-1]}", file=sys.stderr, flush=True)
+    bar.end()
+  return failed
+
+
+@contextlib.contextmanager
+def _alone(runs_dir: pathlib.Path, cell: Cell):
+  """Gives True unless another process works on the cell; its lock goes with the process, however that ends."""
+  with runs.writing(None, "nothing was trained"):
+    runs_dir.mkdir(parents=True, exist_ok=True)
+    file = open(runs_dir / f".{cell.name}.lock", "w")  # noqa: SIM115 the lock lives as long as the file is open
+  with file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      yield True
+    except BlockingIOError:
+      yield False
+
+
+def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
+  """Some seeds of a cell, to the end and into its file.
+
+  Raises:
+    Ended: a signal came.
+    NonFinite, TooLarge, DataError, UserError: see train.run.
+  """
+  path = path_of(pathlib.Path(flag_values.out), cell)
+  if block not in cells.missing(cells.load(path), block):
+    return  # another process was here
+  folder = pathlib.Path(flag_values.runs_dir) / f"{cell.name}-s{block[0]}{f'-{block[-1]}' if block[1:] else ''}"
+  given = cell.flags(block[0], len(block))
+  if not (folder / "result.json").exists():
+    if folder.exists():
+      request = train_request.resumed(given, folder, flag_values.data_dir)
+    else:
+      request = train_request.of_flags(given, folder, flag_values.data_dir)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # its words are in its files
+      stopped = train.run(request, processes.Team(), bar)
+    if stopped:
+      raise Ended(f"stopped by {stopped.signal}; all is saved, and the same command goes on")
+  cells.save(path, cells.join(cells.load(path), cells.of_run(folder)))

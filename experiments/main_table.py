@@ -1,0 +1,84 @@
+"""The papers' table of scores: trains every cell that is missing, then writes table.md, table.csv and table.png.
+
+  python -m experiments.main_table --algorithms spacql,cfcql,bc --tasks spread --num_seeds 5 --out results/mpe
+
+Stop it whenever you like; the same command goes on, and more algorithms, qualities or seeds fill in what lacks. Each
+cell becomes a JSON file in --out/cells when its seeds are done. Exit status: 0 done, or stopped by SIGTERM or SIGINT
+after saving; 1 a run failed, the others are done; 2 input or disk.
+"""
+
+import pathlib
+
+from absl import flags
+
+from experiments import grid, launch, runs, settings, table_view
+from experiments.cells import Cell
+from marl_offline.evaluation import scores
+from marl_offline.training import logs
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_list("algorithms", list(settings.ALGORITHMS), "the columns", flag_values=FLAGS)
+flags.DEFINE_list("tasks", list(settings.TASKS), "of the rows", flag_values=FLAGS)
+flags.DEFINE_list("qualities", list(settings.QUALITIES), "of the rows", flag_values=FLAGS)
+flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
+flags.DEFINE_multi_string("set", [], "changes a field of every algorithm's Config; repeatable", flag_values=FLAGS)
+flags.DEFINE_multi_string("run", [], "a finished run of train that becomes part of the table", flag_values=FLAGS)
+grid.define_flags(FLAGS, out="results/mpe")
+
+
+def short_commit(commit: str | None) -> str:
+  """Nine letters, and "+changes" where files differed from it."""
+  name, changed, _ = (commit or "unknown").partition("+")
+  return name[:9] + changed + ("changes" if changed else "")
+
+
+def recipe(found: list[dict]) -> list[str]:
+  """What stands under the table: how every number came about."""
+  versions = sorted({f"jax {run['versions'].get('jax')}, {run['device']}" for cell in found for run in cell["runs"]})
+  commits = sorted({short_commit(run["commit"]) for cell in found for run in cell["runs"]})
+  steps = sorted({cell["gradient_steps"] for cell in found})
+  episodes = sorted({cell["episodes_per_evaluation"] for cell in found})
+  tasks = sorted({cell["task"] for cell in found})
+  return [
+    f"Final greedy policy after {' / '.join(map(str, steps))} gradient steps, {' / '.join(map(str, episodes))} "
+    "episodes a seed, the same ones for every seed; no online episode was spent on choosing anything.",
+    "Return: agents' mean of an episode's reward sum. In brackets after a data set its own mean score.",
+    *(f"{task}: 0 = {scores.REFERENCES[task].random}, 100 = {scores.REFERENCES[task].expert} "
+      f"({scores.REFERENCES[task].source})." for task in tasks),
+    "Ours are on our own data, the papers' on theirs; tag and world have another prey than the papers'.",
+    f"Trained with {'; '.join(versions)}; commits {', '.join(commits)}. Hyperparameters, device and curves of each "
+    "cell are in its file.",
+  ]  # fmt: skip
+
+
+def write(found: list[dict], out: pathlib.Path, name: str = "table") -> str:
+  """The three files. -> the Markdown.
+
+  Raises:
+    UserError: there is no cell, or the disk refuses.
+  """
+  if not found:
+    raise runs.UserError(f"{out / 'cells'} holds none of these cells yet; leave out --show to train them")
+  text = table_view.markdown(found, recipe(found))
+  with runs.writing(None, "the cells are kept; --show writes the table from them"):
+    logs.write_atomically(out / f"{name}.md", text.encode())
+    logs.write_atomically(out / f"{name}.csv", table_view.comma_separated(found).encode())
+    table_view.draw(out / f"{name}.png", found)
+  return text
+
+
+def main() -> None:
+  """The binary."""
+  out = pathlib.Path(FLAGS.out)
+  grid.adopt(FLAGS.run, out)
+  wanted = [
+    Cell(algorithm, task, quality, FLAGS.protocol, tuple(FLAGS.set), **grid.shortened(FLAGS))
+    for task in FLAGS.tasks
+    for quality in FLAGS.qualities
+    for algorithm in FLAGS.algorithms
+  ]
+  print(write(grid.fill(wanted, FLAGS), out) + f"\n{out / 'table'}.md, .csv and .png")
+
+
+if __name__ == "__main__":
+  launch.binary(main, FLAGS)

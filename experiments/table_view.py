@@ -1,0 +1,144 @@
+"""A grid of cells as Markdown, CSV and a picture: ours beside the papers' numbers."""
+
+import csv
+import io
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments import cells, published, runs
+from experiments.hyperparameters import QUALITIES
+from marl_offline.evaluation import scores
+
+COLORS = {"spacql": "#cc3311", "icql_qs": "#0077bb", "cfcql": "#ee9911", "macql": "#33a077", "bc": "#777777"}
+MORE_COLORS = ("#aa3377", "#66ccee", "#bbaa00", "#222255", "#994422", "#88bb55", "#cc88bb", "#004488")
+
+
+def label(cell: dict[str, Any]) -> str:
+  """Algorithm, and in brackets what differs from the papers' protocol."""
+  changed = [] if cell["protocol"] == "paper" else [cell["protocol"]]
+  changed += cell["set"] + ([] if cell["dataset"]["origin"] == "collected" else [cell["dataset"]["origin"]])
+  return cell["algorithm"] + (f" ({', '.join(changed)})" if changed else "")
+
+
+def row(cell: dict[str, Any]) -> dict[str, Any]:
+  """All that is said of a cell, as one flat row."""
+  summary = runs.summary(cell["task"], np.asarray(cell["final_returns"]))
+  paper = published.lookup(cell["algorithm"], cell["task"], cell["quality"])
+  low, high = summary["iqm_ci95"] or (None, None)
+  raw = np.asarray(cell["final_returns"])
+  best = scores.normalized(cell["task"], np.max(cell["curve"], axis=1))
+  return {
+    **{"task": cell["task"], "quality": cell["quality"], "algorithm": label(cell), "seeds": len(cell["seeds"])},
+    **{"score_mean": summary["mean"], "score_std": summary["std"]},
+    **{"score_iqm": summary["iqm"], "iqm_low": low, "iqm_high": high},
+    **{"return_mean": float(raw.mean()), "return_std": float(raw.std())},
+    "dataset_score": float(scores.normalized(cell["task"], cell["dataset"]["mean_return"])),
+    **{"paper_mean": paper and paper.mean, "paper_std": paper and paper.std, "paper_source": paper and paper.source},
+    "best_over_training_mean": float(best.mean()),
+    **{
+      "gradient_steps": cell["gradient_steps"],
+      "dataset": cell["dataset"]["name"],
+      "origin": cell["dataset"]["origin"],
+    },
+    "each_seed": " ".join(f"{value:.1f}" for value in summary["normalized_score"]),
+  }
+
+
+def order(cell: dict[str, Any]) -> tuple:
+  """Tasks by name, qualities from random to expert."""
+  known = cell["quality"] in QUALITIES
+  return cell["task"], QUALITIES.index(cell["quality"]) if known else len(QUALITIES), cell["dataset"]["name"]
+
+
+def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
+  """The table of means, the papers' beside it, every cell in full, and the recipe."""
+  rows = [row(cell) for cell in sorted(found, key=order)]
+  columns = list(dict.fromkeys(label(cell) for cell in found))
+  places = list(dict.fromkeys((r["task"], r["quality"]) for r in rows))
+  at = {(r["task"], r["quality"], r["algorithm"]): r for r in rows}
+  lines = ["Normalised score of the final policies, mean +- std over seeds; in the second table the papers' own.", ""]
+  lines += _grid(places, columns, lambda place, name: _ours(at.get((*place, name)), at, place))
+  lines += ["", *_grid(places, columns, lambda place, name: _papers(at.get((*place, name))))]
+  lines += ["", "| data | algorithm | seeds | score | IQM [95 % interval] | return | each seed | paper |"]
+  lines += ["|---|---|---|---|---|---|---|---|"]
+  for r in rows:
+    interval = "" if r["iqm_low"] is None else f" [{r['iqm_low']:.1f}, {r['iqm_high']:.1f}]"
+    lines.append(
+      f"| {r['task']} {r['quality']} ({r['dataset_score']:.1f}) | {r['algorithm']} | {r['seeds']} "
+      f"| {_spread(r['score_mean'], r['score_std'])} | {r['score_iqm']:.1f}{interval} "
+      f"| {_spread(r['return_mean'], r['return_std'])} | {r['each_seed'].replace(' ', ', ')} | {_papers(r)} |"
+    )
+  return "\n".join([*lines, "", *recipe]) + "\n"
+
+
+def _grid(places, columns, entry) -> list[str]:
+  lines = ["| data | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+  return lines + [f"| {' '.join(p)} | " + " | ".join(entry(p, name) for name in columns) + " |" for p in places]
+
+
+def _ours(r, at, place) -> str:
+  if r is None:
+    return "-"
+  best = max(other["score_mean"] for key, other in at.items() if key[:2] == place)
+  told = _spread(r["score_mean"], r["score_std"])
+  return f"**{told}**" if r["score_mean"] == best else told
+
+
+def _papers(r) -> str:
+  return "-" if r is None or r["paper_mean"] is None else _spread(r["paper_mean"], r["paper_std"])
+
+
+def _spread(mean: float, std: float | None) -> str:
+  return f"{mean:.1f}" + (f" +- {std:.1f}" if std is not None else "")
+
+
+def comma_separated(found: Sequence[dict[str, Any]]) -> str:
+  """One line a cell, all numbers in full."""
+  rows, file = [row(cell) for cell in sorted(found, key=order)], io.StringIO()
+  writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+  writer.writeheader()
+  writer.writerows(rows)
+  return file.getvalue()
+
+
+def colors(names: Sequence[str]) -> dict[str, str]:
+  """A colour for each label; an algorithm's own where it has one and stands there unchanged."""
+  left = iter(MORE_COLORS * (1 + len(names) // len(MORE_COLORS)))
+  return {name: COLORS.get(name) or next(left) for name in names}
+
+
+def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
+  """A panel a task; over the data sets every seed as a dot, the mean as a bar, the paper's number as a cross."""
+  from matplotlib.figure import Figure
+
+  names = list(dict.fromkeys(label(cell) for cell in found))
+  tasks = sorted({cell["task"] for cell in found})
+  figure = Figure(figsize=(1.5 + 1.0 * max(4, len(names)) * len(tasks), 4.6), layout="constrained")
+  color = colors(names)
+  for axes, task in zip(figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0], tasks, strict=True):
+    rows = sorted((cell for cell in found if cell["task"] == task), key=order)
+    places = list(dict.fromkeys(cell["dataset"]["name"] for cell in rows))
+    for cell in rows:
+      name = label(cell)
+      x = places.index(cell["dataset"]["name"]) + (names.index(name) - (len(names) - 1) / 2) * 0.8 / len(names)
+      values = cells.score(cell)
+      axes.bar(x, values.mean(), 0.7 / len(names), color=color[name], alpha=0.35)
+      axes.plot([x] * len(values), values, "o", ms=3, color=color[name])
+      if paper := published.lookup(cell["algorithm"], task, cell["quality"]):
+        axes.plot(x, paper.mean, "x", ms=6, mew=1.6, color="black")
+    for index, place in enumerate(places):
+      data = next(cell["dataset"]["mean_return"] for cell in rows if cell["dataset"]["name"] == place)
+      axes.hlines(scores.normalized(task, data), index - 0.45, index + 0.45, color="black", ls="--", lw=1)
+    axes.set_xticks(range(len(places)), [place.removeprefix(f"{task}-").removesuffix("-v1") for place in places])
+    axes.set_title(task)
+    axes.grid(axis="y", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+  figure.axes[0].set_ylabel("normalised score (0 random, 100 expert)")
+  shown = [figure.axes[0].plot([], [], "s", color=color[name])[0] for name in names]
+  shown += [figure.axes[0].plot([], [], "x", color="black")[0], figure.axes[0].plot([], [], "--", color="black")[0]]
+  words = [*names, "paper, on its own data", "data set's mean"]
+  figure.legend(shown, words, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+  figure.savefig(path, dpi=130)

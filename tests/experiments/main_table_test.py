@@ -1,0 +1,177 @@
+"""The table's binary: one tiny cell end to end, seeds added later, runs adopted, what is stopped or broken."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from experiments import cells, collect, grid, main_table, table_view
+from experiments.cells import Cell
+from tests.experiments import binaries
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TINY = ("--algorithms=bc", "--tasks=spread", "--qualities=random", "--set=batch_size=8", "--gradient_steps=20",
+        "--evaluations=2", "--episodes=3")  # fmt: skip
+NAME = "spread-random-bc-batch_size_8-gradient_steps_20-evaluations_2-episodes_3"
+
+
+def call(folder, *arguments):
+  places = (f"--out={folder / 'out'}", f"--runs_dir={folder / 'runs'}", f"--data_dir={folder / 'data'}")
+  return binaries.call(main_table.main, main_table.FLAGS, *TINY, *places, *arguments)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+  """A table of one cell, first with one seed, then with three."""
+  folder = tmp_path_factory.mktemp("table")
+  binaries.make_data("spread", "random", folder / "data")
+  first = call(folder, "--num_seeds=1")
+  assert first[0] == 0, first[2]
+  before = cells.load(folder / "out" / "cells" / f"{NAME}.json")
+  status, out, err = call(folder, "--num_seeds=3")
+  assert status == 0, err
+  return folder, before, out
+
+
+def test_more_seeds_leave_what_is_done_alone(filled):
+  folder, before, _ = filled
+  cell = cells.load(folder / "out" / "cells" / f"{NAME}.json")
+  assert (before["seeds"], cell["seeds"]) == ([0], [0, 1, 2])
+  assert cell["final_returns"][0] == before["final_returns"][0] and cell["curve"][0] == before["curve"][0]
+  assert [run["seeds"] for run in cell["runs"]] == [[0], [1, 2]]
+  assert cell["steps"] == [10, 20] and np.shape(cell["curve"]) == (3, 2)
+  assert cell["online_episodes_for_selection"] == 0
+  assert all(np.shape(values) == (3, 2) for values in cell["metrics"].values()) and "actor_loss" in cell["metrics"]
+  np.testing.assert_allclose(np.array(cell["curve"])[:, -1], cell["final_returns"])
+  assert sorted(path.name for path in (folder / "runs").glob("[!.]*")) == [f"{NAME}-s0", f"{NAME}-s1-2"]
+
+
+def test_the_files_say_the_same(filled):
+  folder, _, out = filled
+  cell = cells.load(folder / "out" / "cells" / f"{NAME}.json")
+  told = f"{cells.score(cell).mean():.1f} +- {cells.score(cell).std():.1f}"
+  text = (folder / "out" / "table.md").read_text()
+  assert text in out and f"**{told}**" in text and "no online episode was spent on choosing" in text
+  header, line = (folder / "out" / "table.csv").read_text().splitlines()
+  row = dict(zip(header.split(","), line.split(","), strict=True))
+  np.testing.assert_allclose(float(row["score_mean"]), cells.score(cell).mean())
+  assert row["seeds"] == "3" and row["origin"] == "collected"
+  assert (folder / "out" / "table.png").stat().st_size > 5000
+
+
+def test_nothing_is_trained_where_nothing_is_missing(filled, monkeypatch):
+  monkeypatch.setattr(grid, "_train", None)
+  assert call(filled[0], "--num_seeds=2")[0] == 0
+  assert call(filled[0], "--num_seeds=9", "--show")[0] == 0
+
+
+def test_a_finished_run_is_adopted_once(filled, tmp_path):
+  folder = filled[0]
+  run = folder / "runs" / f"{NAME}-s1-2"
+  for _ in range(2):
+    grid.adopt([str(run)], tmp_path)
+  assert cells.load(tmp_path / "cells" / f"{NAME}.json")["seeds"] == [1, 2]
+  config = json.loads((run / "config.json").read_text())
+  other = tmp_path / "other"
+  other.mkdir()
+  for name in ("result.json", "metrics.jsonl", "returns.npz"):
+    (other / name).write_bytes((run / name).read_bytes())
+  config["dataset"]["sha256"]["obs"] = "0" * 64
+  (other / "config.json").write_text(json.dumps(config))
+  with pytest.raises(cells.runs.UserError, match="differ in dataset and cannot be one cell"):
+    cells.join(cells.load(tmp_path / "cells" / f"{NAME}.json"), cells.of_run(other))
+  (other / "metrics.jsonl").write_text("")
+  with pytest.raises(cells.runs.UserError, match=r"metrics\.jsonl lacks seed 1 at step 10"):
+    cells.of_run(other)
+
+
+BAD = [
+  (["--algorithms=bc,spaqcl"], ["--algorithm=spaqcl", "did you mean spacql?"]),
+  (["--qualities=good"], ["--quality=good"]),
+  (["--set=nothing=1"], ["--set=nothing is not known"]),
+  (["--run=nowhere"], ["nowhere is not a run folder"]),
+  (["--show"], ["holds none of these cells yet"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD)
+def test_bad_flags_are_one_sentence_and_train_nothing(arguments, words, tmp_path):
+  status, _, err = call(tmp_path, *arguments)
+  message = binaries.sentence(status, err)
+  assert all(word in message for word in words), message
+  assert not (tmp_path / "runs").exists()
+
+
+def test_a_damaged_cell_is_one_sentence(filled, tmp_path):
+  (tmp_path / "out" / "cells").mkdir(parents=True)
+  (tmp_path / "out" / "cells" / f"{NAME}.json").write_text('{"seeds": [0]}')
+  assert "is damaged: it has no final_returns" in binaries.sentence(*call(tmp_path)[::2])
+
+
+def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path):
+  cell = Cell("bc", "spread", "random")
+  with grid._alone(tmp_path, cell) as first, grid._alone(tmp_path, cell) as second:
+    assert (first, second) == (True, False)
+  with grid._alone(tmp_path, cell) as again:
+    assert again
+
+
+def test_a_failed_run_does_not_keep_the_others(tmp_path, monkeypatch):
+  monkeypatch.setattr(collect, "make", binaries.make_data)
+  status, out, err = call(tmp_path, "--qualities=random,expert", "--algorithms=bc", "--set=learning_rate=1e38")
+  assert status == 1 and "2 of 2 runs failed" in err and "not finite" in err
+  assert "[2/2]" in out
+
+
+LONGER = ("--algorithms=bc", "--tasks=spread", "--qualities=random", "--set=batch_size=8", "--gradient_steps=2000",
+          "--evaluations=20", "--episodes=3", "--num_seeds=1")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(filled):
+  """The cell of a run that nothing stops."""
+  status, _, err = call(filled[0], *LONGER)
+  assert status == 0, err
+  (path,) = (filled[0] / "out" / "cells").glob("*gradient_steps_2000*.json")
+  return path.name, cells.load(path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_stopped_anywhere_and_started_again_it_ends_with_the_same_numbers(filled, whole, tmp_path, number):
+  places = (f"--out={tmp_path / 'out'}", f"--runs_dir={tmp_path / 'runs'}", f"--data_dir={filled[0] / 'data'}")
+  command = [sys.executable, "-m", "experiments.main_table", *LONGER, *places]
+  environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+  process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+  deadline = time.monotonic() + 300
+  while not list((tmp_path / "runs").glob("*/checkpoints/*00")) and time.monotonic() < deadline:
+    assert process.poll() is None
+    time.sleep(0.02)
+  process.send_signal(number)
+  out, err = process.communicate(timeout=300)
+  if number == signal.SIGTERM and b"table.md" not in out:  # it may have been too late
+    assert (process.returncode, b"all is saved, and the same command goes on" in out) == (0, True), err
+  status, _, err = call(tmp_path, *LONGER, places[2])
+  assert status == 0, err
+  cell = cells.load(tmp_path / "out" / "cells" / whole[0])
+  assert cell["curve"] == whole[1]["curve"] and cell["metrics"] == whole[1]["metrics"]
+
+
+def test_the_picture_and_the_table_take_several_tasks():
+  def cell(task, quality, algorithm, values):
+    return {
+      "algorithm": algorithm, "task": task, "quality": quality, "protocol": "paper", "set": [],
+      "dataset": {"name": f"{task}-{quality}-v1", "origin": "collected", "mean_return": 0.0}, "seeds": [0, 1],
+      "final_returns": values, "curve": [[value] for value in values], "gradient_steps": 10,
+    }  # fmt: skip
+
+  found = [cell("world", "expert", "bc", [50.9, -7.1]), cell("spread", "random", "cfcql", [159.8, 516.8])]
+  text = table_view.markdown(found, ["the recipe"])
+  assert "| world expert | **50.0 +- 50.0** | - |" in text and "| spread random | - | **50.0 +- 50.0** |" in text
+  assert "| spread random | - | 62.2 +- 8.1 |" in text and text.endswith("the recipe\n")
+  assert text.index("spread random") < text.index("world expert")
