@@ -21,6 +21,8 @@ GRADIENT_STEPS = {"spread": 10_005, "tag": 10_005, "world": 25_000}
 EVALUATE_EVERY = {"spread": 435, "tag": 435, "world": 1_250}
 LOG_EVERY = {"spread": 145, "tag": 145, "world": 250}  # also how long a signal waits for its checkpoint
 
+MINIBATCHES = {"spread": 50, "tag": 50, "world": 250}  # critic updates between two evaluations of the released code
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -33,6 +35,7 @@ class Run:
   log_every: int  # gradient steps; a divisor of gradient_steps and a multiple of the actors' period
   team_reward: str  # mean or first_agent
   source: str
+  minibatches: int | None = None  # how many different ones there are, again and again; None: always fresh ones
 
 
 def load(algorithm: str):
@@ -74,9 +77,14 @@ def quick(algorithm: str, task: str, quality: str) -> Run:
 
 
 def released_code(algorithm: str, task: str, quality: str) -> Run:
-  """paper, with the quirk of CFCQL's code that may explain a published number: agent 0's reward trains the critic."""
+  """paper, with the quirks of CFCQL's code that may explain a published number.
+
+  Agent 0's reward trains the critic. Each evaluation seeds the global generator anew from which minibatches are drawn,
+  so the same ones come again after it.
+  """
   run = paper(algorithm, task, quality)
-  return dataclasses.replace(run, team_reward="first_agent", source="the code released with arXiv:2309.12696")
+  changes = {"team_reward": "first_agent", "minibatches": MINIBATCHES[task]}
+  return dataclasses.replace(run, **changes, source="the code released with arXiv:2309.12696")
 
 
 def layer_norm(algorithm: str, task: str, quality: str) -> Run:

@@ -173,6 +173,7 @@ def train(
     position=position,
     layout=layout,
     bar=bar,
+    minibatches=run.minibatches,
     **source,
   )
   return position, stopped

@@ -22,17 +22,19 @@ def seed_keys(seeds: Sequence[int]) -> tuple[jax.Array, jax.Array]:
   return keys[:, 0], keys[:, 1]
 
 
-def keys_at(run_key: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """The key of the batch and the key of the update at a step."""
+def keys_at(run_key: jax.Array, step: jax.Array, minibatches: int | None = None) -> tuple[jax.Array, jax.Array]:
+  """The key of the batch and the key of the update at a step; the batches repeat after so many, None: never."""
   key_batch, key_update = jax.random.split(jax.random.fold_in(run_key, step))
+  if minibatches is not None:
+    key_batch, _ = jax.random.split(jax.random.fold_in(run_key, step % minibatches))
   return key_batch, key_update
 
 
-@functools.partial(jax.jit, static_argnames="num_steps")
-def batch_keys(run_keys: jax.Array, first_step: jax.Array, num_steps: int) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=("num_steps", "minibatches"))
+def batch_keys(run_keys: jax.Array, first_step: jax.Array, num_steps: int, minibatches: int | None = None) -> jax.Array:
   """The keys of the batches of a chunk, as train_chunk derives them. [seeds] -> [seeds, steps]."""
   steps = first_step + jnp.arange(num_steps)
-  return jax.vmap(lambda run_key: jax.vmap(lambda step: keys_at(run_key, step)[0])(steps))(run_keys)
+  return jax.vmap(lambda run_key: jax.vmap(lambda step: keys_at(run_key, step, minibatches)[0])(steps))(run_keys)
 
 
 def first_false(flags: jax.Array, first_step: jax.Array) -> jax.Array:
@@ -46,8 +48,21 @@ def all_finite(state: Any) -> jax.Array:
   return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in floating]))
 
 
-@functools.partial(jax.jit, static_argnames=("update", "draw", "num_steps", "layout"), donate_argnames="states")
-def train_chunk(update, draw, states, dataset, run_keys, first_step, num_steps, layout=Layout(), fed=None):  # noqa: B008
+@functools.partial(
+  jax.jit, static_argnames=("update", "draw", "num_steps", "layout", "minibatches"), donate_argnames="states"
+)
+def train_chunk(
+  update,
+  draw,
+  states,
+  dataset,
+  run_keys,
+  first_step,
+  num_steps,
+  layout=Layout(),  # noqa: B008
+  fed=None,
+  minibatches=None,
+):
   """`num_steps` updates of every seed in one compiled scan.
 
   The data set is an argument (closed over, it would be compiled in as a constant) and so is the step, unbatched over
@@ -63,6 +78,7 @@ def train_chunk(update, draw, states, dataset, run_keys, first_step, num_steps, 
     num_steps: static.
     layout: devices and whether seeds run one after the other; static.
     fed: batches [seeds, num_steps, B, ...] from the host (feeding.py) in the place of drawn ones, or None.
+    minibatches: see keys_at; static.
 
   Returns:
     states, mean of each metric [seeds], and where each stopped being finite [seeds] (-1: nowhere): the first step of
@@ -76,7 +92,7 @@ def train_chunk(update, draw, states, dataset, run_keys, first_step, num_steps, 
 
       def one_step(state, now):
         step, batch = now
-        key_batch, key_update = keys_at(run_key, step)
+        key_batch, key_update = keys_at(run_key, step, minibatches)
         batch = draw(dataset, key_batch) if batch is None else batch
         return update(state, layout.spread(batch), key_update, step)
 
@@ -94,9 +110,9 @@ def train_chunk(update, draw, states, dataset, run_keys, first_step, num_steps, 
 class Programs:
   """The compiled chunks of a run, one for each length; told apart so that compiling is not timed as training."""
 
-  def __init__(self, update, draw, layout: Layout):
+  def __init__(self, update, draw, layout: Layout, minibatches: int | None = None):
     self._static = update, draw
-    self._layout = layout
+    self._layout, self._options = layout, {"layout": layout, "minibatches": minibatches}
     self._compiled = {}
 
   def __contains__(self, length: int) -> bool:
@@ -110,7 +126,7 @@ class Programs:
     """
     given = (states, dataset, run_keys, np.int32(step))
     if length not in self._compiled:
-      program = train_chunk.lower(*self._static, *given, length, layout=self._layout, fed=fed).compile()
+      program = train_chunk.lower(*self._static, *given, length, fed=fed, **self._options).compile()
       memory.require(program, self._layout.device)
       self._compiled[length] = program
     return self._compiled[length](*given, fed=fed)

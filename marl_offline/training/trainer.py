@@ -160,7 +160,20 @@ def check_returns(returns: np.ndarray, seeds: Sequence[int], step: int) -> None:
     raise NonFinite(f"return of seed {', '.join(bad)} not finite in the evaluation at gradient step {step}")
 
 
-def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, bar=None, layout=None, feed=None):
+def fit(
+  learner,
+  draw,
+  dataset,
+  seeds,
+  plan,
+  hooks,
+  states=None,
+  position=None,
+  bar=None,
+  layout=None,
+  feed=None,
+  minibatches=None,
+):
   """Trains every seed to plan.gradient_steps, from `position` on.
 
   Args:
@@ -176,6 +189,7 @@ def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, 
       evaluation.
     layout: a devices.Layout; None: the default device.
     feed: where batches are fed, (keys_of, chunks to come) -> their batches [seeds, steps, B, ...]; see feeding.feed.
+    minibatches: how many different batches there are, which then come again and again; None: fresh ones.
 
   Returns:
     states, position, and the name of the signal that stopped the run or "".
@@ -185,13 +199,17 @@ def fit(learner, draw, dataset, seeds, plan, hooks, states=None, position=None, 
     memory.TooLarge: before anything was trained.
   """
   position, layout = position or Position(), layout or Layout.here()
-  programs, saved = Programs(learner.update, draw, layout), position.step if states is not None else None
+  programs, saved = Programs(learner.update, draw, layout, minibatches), position.step if states is not None else None
   bar = bar or progress.Bar(plan, position, None)
   with StopSignals() as stop, contextlib.closing(bar):
     init_keys, run_keys = seed_keys(seeds)
     states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states
     states, run_keys, dataset = layout.place(states), layout.place(run_keys), layout.place_whole(dataset)
-    batches = feed(functools.partial(batch_keys, run_keys), plan.chunks(position.step)) if feed else None
+    batches = (
+      feed(functools.partial(batch_keys, run_keys, minibatches=minibatches), plan.chunks(position.step))
+      if feed
+      else None
+    )
     while position.step < plan.gradient_steps and not stop.asked:
       began, length = time.perf_counter(), plan.chunk(position.step)
       fed = layout.place(next(batches)) if feed else None

@@ -3,6 +3,7 @@
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from marl_offline.algorithms import spacql
 from marl_offline.training import chunk
@@ -34,3 +35,14 @@ def test_one_seed_of_three_is_that_seed_alone():
   chex.assert_trees_all_equal(broken, jax.tree.map(lambda step: jnp.full_like(step, -1), broken))
   first, second, third = means["td_loss"]
   assert len({float(first), float(second), float(third)}) == 3, "seeds must differ"
+
+
+def test_a_fixed_number_of_minibatches_comes_again_and_again_while_the_updates_stay_fresh():
+  run_key = jax.random.key(3)
+  data = lambda key: jax.random.key_data(key).tolist()  # noqa: E731
+  batch, update = zip(*(map(data, chunk.keys_at(run_key, step, 5)) for step in range(12)), strict=True)
+  fresh_batch, fresh_update = zip(*(map(data, chunk.keys_at(run_key, step)) for step in range(12)), strict=True)
+  assert batch[:5] == fresh_batch[:5] and batch[5:10] == batch[:5] and batch[10:] == batch[:2]
+  assert update == fresh_update and len({*map(str, fresh_batch)}) == 12
+  fed = chunk.batch_keys(run_key[None], np.int32(4), 4, minibatches=5)
+  assert [data(key) for key in fed[0]] == list(batch[4:8])
