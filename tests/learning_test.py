@@ -4,10 +4,12 @@ The games last one step and their data is uniform play, o_i ~ U[-1/2, 1/2], two 
 imitation earns 0, the optimum E sum_i |o_i| = 1/2. Meeting pays -sum_i |a_i - o_i|^2: imitation plays 0 and earns
 -2 E o^2 = -1/6, the optimum 0.
 
-Weighted imitation reaches no optimum: the mean of uniform play weighted by exp(c sum_i a_i o_i) is coth(c o) - 1 / (c o)
-for each agent, whatever factor of the state stands beside. With c = 3 it earns 2 E o (coth 3 o - 1 / (3 o)) = 0.154 at
-pushing; so do IQL with its inverse temperature of 3, AWAC with temperature 1/3 and MAICQ with beta 1/3. TD3+BC maximises
-lambda a o - a^2, lambda = 2.5 / E |Q|: a = clip(lambda o / 2, -1, 1), earning E |Q|, 0.4235 where lambda = 5.90.
+Weighted imitation reaches no optimum. Of uniform play weighted by exp(c sum_i a_i o_i) each agent's mean is
+coth(c o) - 1 / (c o), whatever factor of the state stands beside; with c = 3 that earns 0.154 at pushing, which is
+2 E o (coth 3 o - 1 / (3 o)). So do IQL with its inverse temperature of 3, AWAC with
+temperature 1/3 and MAICQ with beta 1/3.
+TD3+BC maximises lambda a o - a^2 with lambda = 2.5 / E |Q|: a = clip(lambda o / 2, -1, 1), which earns E |Q| itself,
+0.4235 where lambda = 5.90.
 """
 
 import dataclasses
