@@ -19,6 +19,7 @@ class Score(NamedTuple):
 SPACQL = "arXiv:2511.07629"
 CFCQL = "arXiv:2309.12696"
 # In the order of QUALITIES: random, medium-replay, medium, expert.
+# CFCQL's table 5 cites OMAR's paper for MAICQ and MA-TD3+BC; SPaCQL's table 2 repeats it for the latter and IQL.
 _ROWS = {
   ("spacql", "spread", f"{SPACQL} table 2"): ((78.2, 14.0), (71.9, 13.2), (78.6, 6.4), (111.9, 4.5)),
   ("spacql", "tag", f"{SPACQL} table 2"): ((89.4, 13.7), (75.0, 12.7), (61.9, 20.0), (111.2, 16.4)),
@@ -31,6 +32,18 @@ _ROWS = {
   ("macql", "spread", f"{CFCQL} table 5"): ((45.6, 8.7), (25.5, 5.9), (14.3, 20.2), (12.2, 31.0)),
   ("macql", "tag", f"{CFCQL} table 5"): ((25.2, 11.5), (11.9, 9.2), (55.0, 43.2), (108.4, 21.5)),
   ("macql", "world", f"{CFCQL} table 5"): ((11.7, 11.0), (13.2, 16.2), (67.4, 48.4), (99.7, 31.0)),
+  ("matd3_bc", "spread", f"{CFCQL} table 5"): ((9.8, 4.9), (15.4, 5.6), (29.3, 4.8), (108.3, 3.3)),
+  ("matd3_bc", "tag", f"{CFCQL} table 5"): ((5.7, 3.5), (28.7, 20.9), (65.1, 29.5), (115.2, 12.5)),
+  ("matd3_bc", "world", f"{CFCQL} table 5"): ((2.8, 5.5), (17.4, 8.1), (73.4, 9.3), (110.3, 21.3)),
+  ("iql", "spread", f"{CFCQL} table 5"): ((5.5, 1.1), (10.8, 4.5), (28.2, 3.9), (103.7, 2.5)),
+  ("iql", "tag", f"{CFCQL} table 5"): ((1.3, 1.6), (23.2, 12.0), (53.6, 19.9), (109.3, 10.1)),
+  ("iql", "world", f"{CFCQL} table 5"): ((2.9, 4.0), (41.5, 9.5), (70.5, 15.3), (107.8, 17.7)),
+  ("awac", "spread", f"{CFCQL} table 5"): ((0.5, 3.7), (2.7, 3.0), (25.7, 4.1), (103.3, 3.5)),
+  ("awac", "tag", f"{CFCQL} table 5"): ((0.2, 1.0), (8.3, 5.3), (50.9, 19.0), (106.5, 10.1)),
+  ("awac", "world", f"{CFCQL} table 5"): ((-2.4, 2.0), (8.9, 5.1), (63.9, 14.2), (107.6, 15.6)),
+  ("maicq", "spread", f"{CFCQL} table 5"): ((6.3, 3.5), (13.6, 5.7), (29.3, 5.5), (104.0, 3.4)),
+  ("maicq", "tag", f"{CFCQL} table 5"): ((2.2, 2.6), (34.5, 27.8), (63.3, 20.0), (113.0, 14.4)),
+  ("maicq", "world", f"{CFCQL} table 5"): ((1.0, 3.2), (12.0, 9.1), (71.9, 20.0), (109.5, 22.8)),
 }
 
 

@@ -1,7 +1,14 @@
 """Numbers in, numbers out. Nothing here knows a network, parameters or a config; import it into any JAX code."""
 
 from marl_offline.losses.conservative import counterfactual_gap, joint_gap
-from marl_offline.losses.policies import action_penalty, counterfactual_objective, imitation
+from marl_offline.losses.policies import (
+  action_penalty,
+  counterfactual_objective,
+  gaussian_log_prob,
+  imitation,
+  td3_bc_objective,
+  weighted_likelihood,
+)
 from marl_offline.losses.targets import (
   averaged_target,
   counterfactual_target,
@@ -10,21 +17,37 @@ from marl_offline.losses.targets import (
   partial_replacement_target,
   td_target,
 )
-from marl_offline.losses.weights import agreement_weights, disagreement, inverse_weights
+from marl_offline.losses.values import expectile, squared
+from marl_offline.losses.weights import (
+  advantage_weights,
+  agreement_weights,
+  disagreement,
+  effective_share,
+  inverse_weights,
+  softmax_weights,
+)
 
 __all__ = [
   "action_penalty",
+  "advantage_weights",
   "agreement_weights",
   "averaged_target",
   "counterfactual_gap",
   "counterfactual_objective",
   "counterfactual_target",
   "disagreement",
+  "effective_share",
+  "expectile",
+  "gaussian_log_prob",
   "imitation",
   "individual_targets",
   "inverse_weights",
   "joint_gap",
   "minimum_target",
   "partial_replacement_target",
+  "softmax_weights",
+  "squared",
+  "td3_bc_objective",
   "td_target",
+  "weighted_likelihood",
 ]

@@ -22,3 +22,29 @@ def imitation(action: jax.Array, data_action: jax.Array) -> jax.Array:
   """sum_i mean_a (pi_i(o_i) - a_i)^2: behavior cloning of deterministic policies. [..., N, A] twice -> [...]."""
   chex.assert_equal_shape([action, data_action])
   return action_penalty(action - data_action)
+
+
+def td3_bc_objective(q: jax.Array, action: jax.Array, data_action: jax.Array, alpha: float) -> jax.Array:
+  """-lambda mean_b Q + mean_b sum_i mean_a (pi_i - a_i)^2 with lambda = alpha / mean_b |Q|, constant under gradient.
+
+  TD3+BC, arXiv:2106.06860 equation 5, of a joint policy: each agent meets the paper's objective, and beside it the
+  others' squares, of which its gradient knows nothing. q [B] at the policies' joint action, [B, N, A] twice -> [].
+  """
+  scale = jax.lax.stop_gradient(alpha / jnp.maximum(jnp.mean(jnp.abs(q)), 1e-6))
+  return jnp.mean(imitation(action, data_action)) - scale * jnp.mean(q)
+
+
+def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, action: jax.Array) -> jax.Array:
+  """log N(a; mean, diag exp(2 log_std)), summed over the action's numbers. [..., A] thrice -> [...]."""
+  chex.assert_equal_shape([mean, log_std, action])
+  return jnp.sum(jax.scipy.stats.norm.logpdf(action, mean, jnp.exp(log_std)), axis=-1)
+
+
+def weighted_likelihood(weight: jax.Array, log_prob: jax.Array) -> jax.Array:
+  """-w sum_i log pi_i(a_i | o_i), w constant under gradient: the likelihood of a policy that factorises over agents.
+
+  AWAC, arXiv:2006.09359 equation 13; IQL, arXiv:2110.06169 equation 7; ICQ, arXiv:2106.03400.
+  weight [...] of the joint action, log_prob [..., N] -> [...].
+  """
+  chex.assert_equal_shape([weight, log_prob[..., 0]])
+  return -jax.lax.stop_gradient(weight) * jnp.sum(log_prob, axis=-1)

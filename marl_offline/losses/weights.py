@@ -18,3 +18,19 @@ def inverse_weights(u: jax.Array, floor: float = 1e-6) -> jax.Array:
 def agreement_weights(q: jax.Array, floor: float = 1e-6) -> jax.Array:
   """w_k ~ 1 / std over members: SPaCQL, arXiv:2511.07629. q [E, ..., K] -> [..., K], summing to 1."""
   return inverse_weights(disagreement(q), floor)
+
+
+def advantage_weights(advantage: jax.Array, temperature: float, most: float) -> jax.Array:
+  """min(exp(A / temperature), most): AWAC, arXiv:2006.09359; IQL, arXiv:2110.06169. [...] -> [...] in [0, most]."""
+  return jnp.exp(jnp.minimum(advantage / temperature, jnp.log(most)))
+
+
+def softmax_weights(value: jax.Array, temperature: float) -> jax.Array:
+  """B softmax_b(value_b / temperature): exp(value / temperature) / Z with the batch's mean for Z, as ICQ's released
+  code has it, arXiv:2106.03400. [B] -> [B] with mean 1."""
+  return value.shape[0] * jax.nn.softmax(value / temperature, axis=0)
+
+
+def effective_share(weight: jax.Array) -> jax.Array:
+  """(sum w)^2 / (B sum w^2), how much of a batch its weights leave: 1 when all are alike, 1/B for one. [B] -> []."""
+  return jnp.square(jnp.mean(weight)) / jnp.maximum(jnp.mean(jnp.square(weight)), 1e-12)

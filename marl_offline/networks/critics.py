@@ -1,4 +1,4 @@
-"""Q(s, a_1, .., a_N), and Q at all M x N counterfactual proposals at once.
+"""Q(s, a_1, .., a_N), and Q at all M x N counterfactual proposals at once; V(s).
 
 The first layer is linear, so its value at (s, a) is shared by everything that differs from it in one agent's action:
 only the difference meets the weights again, and an input [B, M, N, S + N * A] is never built. A critic takes inputs
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from marl_offline.networks.mlp import default_bound, tall_product, uniform
+from marl_offline.networks.mlp import Linear, default_bound, tall_product, uniform
 
 EPSILON = 1e-5  # beside variances, as the original code has it
 
@@ -92,6 +92,18 @@ class LayerNormCritic(JointCritic):
   def activate(self, x, layer):
     mean, variance = jnp.mean(x, -1, keepdims=True), jnp.var(x, -1, keepdims=True)
     return nn.relu((x - mean) * jax.lax.rsqrt(variance + EPSILON) * self.scales[layer] + self.offsets[layer])
+
+
+class StateValue(nn.Module):
+  """V: two ReLU layers on a standardised state. [..., S] -> [...]."""
+
+  hidden_size: int
+
+  @nn.compact
+  def __call__(self, state: jax.Array) -> jax.Array:
+    x = nn.relu(Linear(self.hidden_size)(state))
+    x = nn.relu(Linear(self.hidden_size)(x))
+    return Linear(1)(x)[..., 0]
 
 
 CRITICS = {"batch": ScaledCritic, "data": JointCritic, "layer": LayerNormCritic}

@@ -1,7 +1,8 @@
-"""N actors and E joint critics: the state that SPaCQL, ICQL-QS, CFCQL and MACQL train, and its moves.
+"""N actors and E joint critics: the state that SPaCQL, ICQL-QS, CFCQL, MACQL and MA-TD3+BC train, and its moves.
 
 `config` is an algorithm's own; the fields read here are gamma, tau, learning_rate, max_grad_norm, hidden_size,
-ensemble_size, normalization, target_noise, actor_period and action_regularization.
+ensemble_size, normalization, target_noise, actor_period and action_regularization. The critics' half serves
+parts/weighted_imitation.py too.
 """
 
 import functools
@@ -38,6 +39,7 @@ class Net(NamedTuple):
   treat every row by itself: what they are normalised by is settled before a batch is cut."""
 
   init: Callable  # key -> TrainState
+  init_critics: Callable  # key -> critics [E, ...]
   actor: Callable  # actors [N, ...], obs [..., N, O] -> [..., N, A]
   inputs: Standardizers  # queries(state, action), proposed(state, proposals), counterfactual(state, action, proposals)
   critic: Callable  # critics [E, ...], state [B, S], action [B, Q, N, A] -> [E, B, Q]
@@ -55,13 +57,15 @@ def build(spec: Spec, config) -> Net:
   one_optimizer = updates.clipped_adam(config.learning_rate, config.max_grad_norm)
   per_agent = optax.GradientTransformation(jax.vmap(one_optimizer.init), jax.vmap(one_optimizer.update))
 
+  def init_critics(key):
+    state, action = jnp.zeros((1, spec.state_size)), jnp.zeros((1, 1, spec.num_agents, spec.action_size))
+    return ensemble.init_members(lambda key: critic.init(key, state, action), key, config.ensemble_size)
+
   def init(key):
     key_actors, key_critics = jax.random.split(key)
-    obs, action = jnp.zeros(spec.obs_size), jnp.zeros((1, 1, spec.num_agents, spec.action_size))
+    obs = jnp.zeros(spec.obs_size)
     actors = ensemble.init_members(lambda key: actor.init(key, obs), key_actors, spec.num_agents)
-    critics = ensemble.init_members(
-      lambda key: critic.init(key, jnp.zeros((1, spec.state_size)), action), key_critics, config.ensemble_size
-    )
+    critics = init_critics(key_critics)
     # targets are copies: one buffer under two names cannot be donated
     copies = jax.tree.map(jnp.copy, (actors, critics))
     return TrainState(actors, critics, *copies, per_agent.init(actors), one_optimizer.init(critics))
@@ -71,10 +75,12 @@ def build(spec: Spec, config) -> Net:
     return apply(functools.partial(critic.apply, method=method))
 
   def gradient(loss, critics, rows):
-    return blocks.members_gradient(loss, critics, rows, cut, proposals.per_transition(spec.num_agents, config))
+    rows_each = proposals.per_transition(spec.num_agents, config) if hasattr(config, "proposals") else 1
+    return blocks.members_gradient(loss, critics, rows, cut, rows_each)
 
   return Net(
     init=init,
+    init_critics=init_critics,
     actor=lambda actors, obs: ensemble.apply_agents(actor.apply)(actors, spec.normalizer.obs(obs)),
     inputs=with_normalizer(STANDARDIZERS[config.normalization], spec.normalizer),
     critic=members("__call__"),
@@ -95,6 +101,11 @@ def smoothed(action: jax.Array, key: jax.Array, noise: float) -> jax.Array:
   return jnp.clip(action + noise * jax.random.normal(key, action.shape), -1.0, 1.0)
 
 
+def smoothed_within(action: jax.Array, key: jax.Array, noise: float, most: float) -> jax.Array:
+  """clip(action + clip(N(0, noise^2), -most, most), -1, 1): target policy smoothing, TD3, arXiv:1802.09477."""
+  return jnp.clip(action + jnp.clip(noise * jax.random.normal(key, action.shape), -most, most), -1.0, 1.0)
+
+
 def critic_step(net: Net, state: TrainState, critic_loss: Callable, rows):
   """One descent of critic_loss: critics, rows -> loss, metrics; rows is a tree [B, ...]. -> state, metrics.
 
@@ -104,6 +115,25 @@ def critic_step(net: Net, state: TrainState, critic_loss: Callable, rows):
   critics, critic_opt = updates.gradient_step(net.critic_optimizer, state.critics, state.critic_opt, gradient)
   metrics = metrics | {"critic_grad_norm": updates.global_norm(gradient)}
   return state.replace(critics=critics, critic_opt=critic_opt), metrics
+
+
+def td_step(net: Net, state: TrainState, batch: Transition, target: jax.Array):
+  """critic_step on (Q(s, a) - target)^2, members summed. target [B] -> state, metrics."""
+
+  def critic_loss(critics, rows):
+    data, target = rows
+    q = net.critic(critics, *data)[..., 0]  # [E, b]
+    td = losses.squared(q, jnp.broadcast_to(target, q.shape))
+    return jnp.sum(jnp.mean(td, axis=1)), {"td_loss": jnp.mean(td), "q_data": jnp.mean(q)}
+
+  rows = (net.inputs.queries(batch.state, batch.action[:, None]), target)
+  state, metrics = critic_step(net, state, critic_loss, rows)
+  return state, metrics | {"target_mean": jnp.mean(target)}
+
+
+def joint_q(net: Net, critics, state: jax.Array, action: jax.Array) -> jax.Array:
+  """Every member's Q of raw states at one joint action each. [B, S], [B, N, A] -> [E, B]."""
+  return net.critic(critics, *net.inputs.queries(state, action[:, None]))[..., 0]
 
 
 def counterfactual_step(net: Net, state: TrainState, batch: Transition, ood: Proposals, target, error, alpha: float):
@@ -174,28 +204,57 @@ def greedy(net: Net):
 
 
 def check(config, spec: Spec) -> None:
-  """Refuses what cannot train.
+  """Refuses what cannot train with proposals.
 
   Raises:
     ValueError: one sentence with the field, its value and what it may be.
   """
-  for name in ("batch_size", "hidden_size", "ensemble_size", "actor_period", "num_proposals"):
-    if getattr(config, name) < 1:
-      raise ValueError(f"{name}={getattr(config, name)} must be at least 1")
+  check_ranges(config, ("actor_period", "num_proposals"), ("proposal_noise",), ("alpha", "action_regularization"))
+  check_ranges(config, at_least_zero=("target_noise",))
+  check_critics(config, spec)
+  check_known(config, "proposals", proposals.PROPOSALS)
+
+
+def check_critics(config, spec: Spec) -> None:
+  """Refuses what no joint critic trains with.
+
+  Raises:
+    ValueError: one sentence with the field, its value and what it may be.
+  """
+  check_ranges(config, ("batch_size", "hidden_size", "ensemble_size"), ("learning_rate", "max_grad_norm"))
   if config.normalization == "batch" and config.batch_size < 2:
     raise ValueError(f"batch_size={config.batch_size} must be at least 2 with normalization=batch")
-  for name in ("learning_rate", "max_grad_norm", "proposal_noise"):
-    if not 0 < getattr(config, name) < math.inf:
-      raise ValueError(f"{name}={getattr(config, name)} must be greater than 0 and finite")
-  for name in ("alpha", "action_regularization", "target_noise"):
-    if not 0 <= getattr(config, name) < math.inf:
-      raise ValueError(f"{name}={getattr(config, name)} must be at least 0 and finite")
   if not 0 <= config.gamma < 1:
     raise ValueError(f"gamma={config.gamma} must lie in [0, 1)")
   if not 0 < config.tau <= 1:
     raise ValueError(f"tau={config.tau} must lie in (0, 1]")
-  for name, known in (("normalization", CRITICS), ("proposals", proposals.PROPOSALS)):
-    if getattr(config, name) not in known:
-      raise ValueError(f"{name}={getattr(config, name)} must be one of {sorted(known)}")
+  check_known(config, "normalization", CRITICS)
   if spec.num_agents < 1:
     raise ValueError(f"num_agents={spec.num_agents} must be at least 1")
+
+
+def check_ranges(config, at_least_one=(), above_zero=(), at_least_zero=()) -> None:
+  """Refuses a field, given by its name, outside its range; the last two must be finite.
+
+  Raises:
+    ValueError: one sentence with the field, its value and what it may be.
+  """
+  for name in at_least_one:
+    if getattr(config, name) < 1:
+      raise ValueError(f"{name}={getattr(config, name)} must be at least 1")
+  for name in above_zero:
+    if not 0 < getattr(config, name) < math.inf:
+      raise ValueError(f"{name}={getattr(config, name)} must be greater than 0 and finite")
+  for name in at_least_zero:
+    if not 0 <= getattr(config, name) < math.inf:
+      raise ValueError(f"{name}={getattr(config, name)} must be at least 0 and finite")
+
+
+def check_known(config, name: str, known) -> None:
+  """Refuses a name that is none of the known.
+
+  Raises:
+    ValueError: one sentence with the field, its value and what it may be.
+  """
+  if getattr(config, name) not in known:
+    raise ValueError(f"{name}={getattr(config, name)} must be one of {sorted(known)}")

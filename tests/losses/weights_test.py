@@ -21,3 +21,24 @@ def test_full_agreement_on_one_k_takes_nearly_all():
   weight = losses.agreement_weights(jnp.array([[1.0, 0.0], [1.0, 2.0]]))  # std 0 (floor 1e-6) and 1
   np.testing.assert_allclose(weight, [1.0, 1e-6], rtol=1e-5)
   assert np.all(np.isfinite(jax.grad(lambda u: losses.inverse_weights(u)[0])(jnp.array([0.0, 1.0]))))
+
+
+def test_advantage_weights_by_hand():
+  # exp(0) = 1, exp(log 2 / (1/3)) = 8, exp(3 * 50) is cut at 100
+  advantage = jnp.array([0.0, np.log(2.0), 50.0])
+  np.testing.assert_allclose(losses.advantage_weights(advantage, 1 / 3, 100.0), [1.0, 8.0, 100.0], rtol=1e-5)
+  assert np.all(np.isfinite(losses.advantage_weights(jnp.array([-1e9, 1e9]), 1.0, 100.0)))
+
+
+def test_softmax_weights_by_hand():
+  # exp(value / 2) = 1, 1, 4: 3 * (1/6, 1/6, 4/6); a constant beside the values changes nothing
+  value = 2 * jnp.log(jnp.array([1.0, 1.0, 4.0]))
+  np.testing.assert_allclose(losses.softmax_weights(value, 2.0), [0.5, 0.5, 2.0], rtol=1e-6)
+  np.testing.assert_allclose(losses.softmax_weights(value + 300.0, 2.0), [0.5, 0.5, 2.0], rtol=1e-4)
+
+
+def test_effective_share_by_hand():
+  np.testing.assert_allclose(losses.effective_share(jnp.full(4, 2.0)), 1.0)
+  np.testing.assert_allclose(losses.effective_share(jnp.array([5.0, 0.0, 0.0, 0.0])), 0.25)
+  np.testing.assert_allclose(losses.effective_share(jnp.array([3.0, 1.0])), 0.8)  # 4 / 5
+  assert losses.effective_share(jnp.zeros(4)) == 0.0

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from marl_offline.networks import ensemble
-from marl_offline.networks.actors import TanhActor
+from marl_offline.networks.actors import GaussianActor, TanhActor
 from marl_offline.networks.mlp import Linear
 
 
@@ -39,3 +39,13 @@ def test_members_in_turn_equal_members_at_once():
   at_once, in_turn = ensemble.apply_members(apply)(members, x), ensemble.apply_members_in_turn(apply)(members, x)
   np.testing.assert_array_equal(at_once, in_turn)
   np.testing.assert_array_equal(at_once, np.outer(members, x))
+
+
+def test_gaussian_actor_is_a_tanh_mean_and_a_bounded_deviation_of_its_own():
+  actor, obs = GaussianActor(2, 4), 3.0 * jax.random.normal(jax.random.key(1), (5, 6))
+  params = actor.init(jax.random.key(0), obs[0])
+  mean, log_std = actor.apply(params, obs)
+  np.testing.assert_allclose(mean, TanhActor(2, 4).apply({"params": params["params"]["TanhActor_0"]}, obs), rtol=1e-6)
+  np.testing.assert_array_equal(log_std, np.zeros((5, 2)))
+  far = {"params": params["params"] | {"log_std": jnp.array([-30.0, 5.0])}}
+  np.testing.assert_array_equal(actor.apply(far, obs)[1], np.tile([-20.0, 2.0], (5, 1)))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from marl_offline.algorithms import cfcql
+from marl_offline.algorithms import cfcql, matd3_bc
 from marl_offline.parts import joint_critic, proposals
 from tests import games
 
@@ -90,3 +90,38 @@ def test_act_and_training_apply_the_same_normalizer(setting):
   act = joint_critic.greedy(net)
   action, _ = act(state, (), batch.obs[3], jax.random.key(0))
   np.testing.assert_allclose(action, net.actor(state.actors, batch.obs)[3], rtol=1e-5, atol=1e-6)
+
+
+def test_smoothed_within_clips_the_noise_and_the_action():
+  action = jnp.array([0.0, 0.9] * 500)
+  noisy = joint_critic.smoothed_within(action, jax.random.key(0), 10.0, 0.5)
+  np.testing.assert_allclose([noisy[::2].min(), noisy[::2].max()], [-0.5, 0.5], rtol=1e-6)
+  np.testing.assert_allclose([noisy[1::2].min(), noisy[1::2].max()], [0.4, 1.0], rtol=1e-6)
+
+
+def test_td3_bc_moves_actors_and_targets_at_every_second_update(setting):
+  _, _, batch = setting
+  learner = matd3_bc.make(SPEC, dataclasses.replace(matd3_bc.Config(), hidden_size=8, batch_size=16))
+  state, update, seen = jax.jit(learner.init)(jax.random.key(0)), jax.jit(learner.update), []
+  for step in range(4):
+    before = state
+    state, _ = update(state, batch, jax.random.fold_in(jax.random.key(2), step), step)
+    names = ("critics", "actors", "target_critics", "target_actors")
+    seen.append(tuple(differences(getattr(before, n), getattr(state, n)) > 0 for n in names))
+  assert seen == 2 * [(True, False, False, False), (True, True, True, True)]
+
+
+def test_in_td3_bc_an_agents_gradient_knows_the_others_policies(setting):
+  """All agents act by policy in the Q that each climbs; with alpha 0 there is no Q, and each is by itself."""
+  config = dataclasses.replace(matd3_bc.Config(), hidden_size=8, batch_size=16)
+  net, (_, _, batch) = joint_critic.build(SPEC, config), setting
+  state = jax.jit(net.init)(jax.random.key(0))
+  others_moved = jax.tree.map(lambda leaf: leaf.at[1:].multiply(2.0), state.actors)
+
+  def change(alpha):
+    gradient = jax.jit(jax.grad(lambda actors: matd3_bc.actor_loss(net, actors, state.critics, batch, alpha)))
+    first, second = (jax.tree.map(lambda a: a[0], gradient(actors)) for actors in (state.actors, others_moved))
+    return differences(first, second)
+
+  assert change(0.0) < 1e-7
+  assert change(2.5) > 1e-5
