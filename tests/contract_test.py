@@ -86,7 +86,8 @@ def test_config_is_frozen_and_every_field_has_a_default(name):
 @pytest.mark.parametrize(
   "field, value",
   [("batch_size", 0), ("learning_rate", 0.0), ("learning_rate", float("nan")), ("gamma", 1.0), ("tau", 0.0),
-   ("alpha", -1.0), ("ensemble_size", 0), ("normalization", "none"), ("proposals", "all"), ("actor_period", 0)],
+   ("alpha", -1.0), ("ensemble_size", 0), ("normalization", "none"), ("proposals", "all"), ("actor_period", 0),
+   ("sharpness", -1.0)],
 )  # fmt: skip
 def test_make_refuses_what_cannot_train(name, field, value):
   module = load(name)

@@ -86,7 +86,7 @@ def test_the_shipped_update_with_all_weight_on_one_k_is_its_neighbours(neighbour
   for module in (spacql, neighbour):
     monkeypatch.setitem(module.PROPOSALS, "uniform", propose)
   monkeypatch.setattr(joint_critic, "smoothed", lambda action, *_: action)
-  monkeypatch.setattr(losses, "inverse_weights", lambda u: jnp.zeros_like(u).at[..., k - 1].set(1.0))
+  monkeypatch.setattr(losses, "inverse_weights", lambda u, sharpness: jnp.zeros_like(u).at[..., k - 1].set(1.0))
   after, state = [], None
   for module, changes in ((spacql, {"exact_subsets": exact_subsets}), (neighbour, {})):
     learner = module.make(spec, dataclasses.replace(module.Config(), **SMALL, **changes))

@@ -6,6 +6,7 @@ are CFCQL's.
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,7 @@ class Config:
   target_noise: float = 0.05  # on the target policies' actions
   action_regularization: float = 1e-3
   normalization: str = "batch"  # of the critics' inputs; or data, layer
+  sharpness: float = 1.0  # of the weights, u_k^-sharpness; 1 is the paper's, 0 weighs all k alike, 2 is the variance
   exact_subsets: bool = False  # average over all sets of k agents instead of drawing one; for few agents
 
 
@@ -48,6 +50,8 @@ def make(spec: Spec, config: Config) -> Learner:
     ValueError: a field of config lies outside its range; the sentence names it, its value and the range.
   """
   joint_critic.check(config, spec)
+  if not 0 <= config.sharpness < math.inf:
+    raise ValueError(f"sharpness={config.sharpness} must be at least 0 and finite")
   if config.exact_subsets and spec.num_agents > MAX_EXACT_AGENTS:
     raise ValueError(f"exact_subsets=True needs at most {MAX_EXACT_AGENTS} agents, not {spec.num_agents}")
   net = joint_critic.build(spec, config)
@@ -60,7 +64,7 @@ def make(spec: Spec, config: Config) -> Learner:
     mixed = replace(key_k, batch.next_action, policy)  # [B, Q, N, A]
     following = net.inputs.queries(batch.next_state, mixed)
     u = losses.disagreement(net.critic(state.critics, *following)) @ share.T  # [B, K], online members
-    weight = losses.inverse_weights(u)  # [B, K]
+    weight = losses.inverse_weights(u, config.sharpness)  # [B, K]
     next_q = net.critic(state.target_critics, *following)  # [E, B, Q], target members
     discount = config.gamma * batch.discount
     target = losses.partial_replacement_target(batch.reward, discount, next_q, weight @ share)  # [B]

@@ -9,15 +9,18 @@ def disagreement(q: jax.Array) -> jax.Array:
   return jnp.std(q, axis=0)
 
 
-def inverse_weights(u: jax.Array, floor: float = 1e-6) -> jax.Array:
-  """w_k = (1 / u_k) / sum_j (1 / u_j), with u at least floor: members that agree exactly share alike. [..., K]."""
-  trust = 1.0 / jnp.maximum(u, floor)
-  return trust / jnp.sum(trust, axis=-1, keepdims=True)
+def inverse_weights(u: jax.Array, sharpness: float = 1.0, floor: float = 1e-6) -> jax.Array:
+  """w_k = u_k^-p / sum_j u_j^-p, with u at least floor: members that agree exactly share alike. [..., K] -> [..., K].
+
+  sharpness p = 1 is SPaCQL's, arXiv:2511.07629 below algorithm 1; 0 weighs all k alike, 2 goes by the variance, and the
+  larger it is the more of the weight goes to the k that is agreed on most.
+  """
+  return jax.nn.softmax(-sharpness * jnp.log(jnp.maximum(u, floor)), axis=-1)
 
 
-def agreement_weights(q: jax.Array, floor: float = 1e-6) -> jax.Array:
-  """w_k ~ 1 / std over members: SPaCQL, arXiv:2511.07629. q [E, ..., K] -> [..., K], summing to 1."""
-  return inverse_weights(disagreement(q), floor)
+def agreement_weights(q: jax.Array, sharpness: float = 1.0, floor: float = 1e-6) -> jax.Array:
+  """inverse_weights of the members' disagreement: SPaCQL, arXiv:2511.07629. q [E, ..., K] -> [..., K], summing to 1."""
+  return inverse_weights(disagreement(q), sharpness, floor)
 
 
 def advantage_weights(advantage: jax.Array, temperature: float, most: float) -> jax.Array:

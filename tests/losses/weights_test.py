@@ -23,6 +23,15 @@ def test_full_agreement_on_one_k_takes_nearly_all():
   assert np.all(np.isfinite(jax.grad(lambda u: losses.inverse_weights(u)[0])(jnp.array([0.0, 1.0]))))
 
 
+def test_sharpness_is_a_power_of_the_disagreement():
+  # u = 1, 2: p = 0 weighs alike; p = 2: 1 : 1/4 = 4/5, 1/5; p = 10: 1 : 1/1024
+  u = jnp.array([1.0, 2.0])
+  np.testing.assert_allclose(losses.inverse_weights(u, 0.0), [0.5, 0.5], rtol=1e-6)
+  np.testing.assert_allclose(losses.inverse_weights(u, 2.0), [0.8, 0.2], rtol=1e-6)
+  np.testing.assert_allclose(losses.inverse_weights(u, 10.0), [1024 / 1025, 1 / 1025], rtol=1e-5)
+  assert np.all(np.isfinite(losses.inverse_weights(jnp.array([0.0, 1e6]), 100.0)))
+
+
 def test_advantage_weights_by_hand():
   # exp(0) = 1, exp(log 2 / (1/3)) = 8, exp(3 * 50) is cut at 100
   advantage = jnp.array([0.0, np.log(2.0), 50.0])

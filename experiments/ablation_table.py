@@ -1,0 +1,66 @@
+"""One ablation or control: trains what is missing of it, then writes its table, its picture and its comparisons.
+
+  python -m experiments.ablation_table --study control --num_seeds 5
+
+writes <study>.md, .csv and .png into --out, whose cells/ all studies share: a cell that two of them ask for is trained
+once. It can be stopped at any moment, as experiments.main_table.
+"""
+
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from experiments import cells, grid, launch, main_table, runs, settings, studies, table_view
+from marl_offline.training import logs
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("study", "control", f"one of {', '.join(studies.STUDIES)}", flag_values=FLAGS)
+flags.DEFINE_list("qualities", None, "instead of the study's", flag_values=FLAGS)
+flags.DEFINE_string(
+  "protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}; a study of protocols has its own", flag_values=FLAGS
+)
+grid.define_flags(FLAGS, out="results/ablation")
+
+
+def differences(found: list[dict]) -> list[str]:
+  """For each data set, every cell less the study's first one: difference of means, with a 95 % interval.
+
+  The interval is a percentile bootstrap over seeds, each cell's resampled by itself, 9,999 times from a fixed seed.
+  """
+  lines = ["| data | less | algorithm | difference | 95 % interval |", "|---|---|---|---|---|"]
+  for name in dict.fromkeys(cell["dataset"]["name"] for cell in sorted(found, key=table_view.order)):
+    first, *others = [cell for cell in found if cell["dataset"]["name"] == name]
+    for other in others:
+      low, high = interval(cells.score(other), cells.score(first))
+      gap = cells.score(other).mean() - cells.score(first).mean()
+      told = "one seed" if low is None else f"[{low:.1f}, {high:.1f}]"
+      lines.append(f"| {name} | {table_view.label(first)} | {table_view.label(other)} | {gap:+.1f} | {told} |")
+  return lines
+
+
+def interval(one: np.ndarray, other: np.ndarray) -> tuple[float | None, float | None]:
+  """Of the difference of two means [seeds] each; None where a side has one seed."""
+  if min(len(one), len(other)) < 2:
+    return None, None
+  random = np.random.default_rng(0)
+  means = [side[random.integers(0, len(side), (9999, len(side)))].mean(axis=1) for side in (one, other)]
+  low, high = np.percentile(means[0] - means[1], [2.5, 97.5])
+  return float(low), float(high)
+
+
+def main() -> None:
+  """The binary."""
+  name = runs.choose("study", FLAGS.study, studies.STUDIES)
+  study, out = studies.STUDIES[name], pathlib.Path(FLAGS.out)
+  wanted = studies.cells(study, FLAGS.protocol, FLAGS.qualities, **grid.shortened(FLAGS))
+  found = grid.fill(wanted, FLAGS)
+  main_table.write(found, out, name)
+  lines = [study.question, "", (out / f"{name}.md").read_text(), "Against the first row:", "", *differences(found)]
+  with runs.writing(out / f"{name}.md", "the cells are kept; --show writes the table from them"):
+    logs.write_atomically(out / f"{name}.md", ("\n".join(lines) + "\n").encode())
+  print("\n".join(lines) + f"\n\n{out / name}.md, .csv and .png")
+
+
+if __name__ == "__main__":
+  launch.binary(main, FLAGS)

@@ -1,0 +1,72 @@
+"""The ablations and controls as lists of cells: which algorithms with which changes on which data, and why.
+
+`row` of a study is what its table calls a cell: algorithm and changes, without what all of its cells share.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from experiments.cells import Cell
+from experiments.hyperparameters import QUALITIES
+
+
+class Study(NamedTuple):
+  """A table of its own."""
+
+  question: str
+  rows: tuple[tuple[str, tuple[str, ...]], ...]  # algorithm, its --set changes
+  task: str = "spread"
+  qualities: Sequence[str] = QUALITIES
+  protocols: tuple[str, ...] = ()  # each row once with each; (): with --protocol alone
+
+
+OPERATORS = ("cfcql", "icql_qs", "spacql")
+
+
+def of_sizes(*sizes: int, algorithms=OPERATORS, more: Callable = lambda size: ()) -> tuple:
+  """Every algorithm at every ensemble size, and for each size what `more` adds."""
+  rows = []
+  for size in sizes:
+    changed = (f"ensemble_size={size}",)
+    rows += [(algorithm, changed) for algorithm in algorithms] + [(name, changed + own) for name, own in more(size)]
+  return tuple(rows)
+
+
+UNIFORM = ("spacql", ("sharpness=0.0",))
+STUDIES = {
+  "control": Study(
+    "What is left for partial replacement at equal ensemble size? SPaCQL's paper gives it ten critics, CFCQL two.",
+    of_sizes(2, 10, more=lambda size: [UNIFORM]),
+  ),
+  "ensemble": Study("How much does the ensemble's size bring?", of_sizes(2, 5, 10, 20)),
+  "weights": Study(
+    "Would weights that decide score better? Sharpness 1 is the paper's 1/u_k, 0 is uniform, 2 is the variance.",
+    tuple(("spacql", () if p == 1 else (f"sharpness={p:.1f}",)) for p in (0, 1, 2, 10, 30)),
+  ),
+  "subsets": Study(
+    "Does one drawn set of agents for each k do as well as all of them?",
+    (("spacql", ()), ("spacql", ("exact_subsets=True",))),
+  ),
+  "normalization": Study(
+    "How much of a gap is the operator's, and how much what normalises the critic's input?",
+    tuple((algorithm, ()) for algorithm in OPERATORS),
+    qualities=("random", "expert"),
+    protocols=("paper", "layer_norm", "data_norm"),
+  ),
+  "alpha": Study(
+    "CFCQL's conservative weight on world: its paper's figure 5.",
+    tuple(("cfcql", (f"alpha={alpha}",)) for alpha in (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)),
+    task="world",
+  ),
+}
+
+
+def cells(study: Study, protocol: str, qualities: Sequence[str] | None = None, **shortened) -> list[Cell]:
+  """All cells of a study, a row after the other."""
+  places = qualities or study.qualities
+  return [
+    Cell(algorithm, study.task, quality, each, changes, **shortened)
+    for each in study.protocols or (protocol,)
+    for algorithm, changes in study.rows
+    for quality in places
+  ]

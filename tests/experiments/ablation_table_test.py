@@ -1,0 +1,52 @@
+"""The studies name cells that exist; one tiny study runs; its comparisons by hand."""
+
+import numpy as np
+import pytest
+
+from experiments import ablation_table, cells, studies, train_request
+from tests.experiments import binaries
+
+
+@pytest.mark.parametrize("name", studies.STUDIES)
+def test_every_cell_of_a_study_can_be_trained_and_has_a_file_of_its_own(name):
+  wanted = studies.cells(studies.STUDIES[name], "paper")
+  assert len({cell.name for cell in wanted}) == len(wanted)
+  for cell in wanted:
+    train_request.checked_run(cell.flags(0, 1))
+
+
+def test_the_control_compares_at_equal_ensemble_size():
+  rows = studies.STUDIES["control"].rows
+  for size in (2, 10):
+    names = [name for name, changes in rows if f"ensemble_size={size}" in changes]
+    assert names == ["cfcql", "icql_qs", "spacql", "spacql"]
+  assert sum("sharpness=0.0" in changes for _, changes in rows) == 2
+
+
+def test_a_tiny_study_runs_to_its_table(tmp_path, monkeypatch):
+  monkeypatch.setitem(
+    studies.STUDIES, "tiny", studies.Study("Why?", (("bc", ("batch_size=8",)), ("bc", ("batch_size=9",))))
+  )
+  binaries.make_data("spread", "random", tmp_path / "data")
+  places = (f"--out={tmp_path / 'out'}", f"--runs_dir={tmp_path / 'runs'}", f"--data_dir={tmp_path / 'data'}")
+  short = ("--gradient_steps=20", "--evaluations=2", "--episodes=3", "--num_seeds=2", "--qualities=random")
+  status, out, err = binaries.call(ablation_table.main, ablation_table.FLAGS, "--study=tiny", *short, *places)
+  assert status == 0, err
+  text = (tmp_path / "out" / "tiny.md").read_text()
+  assert (
+    text.startswith("Why?") and "| spread-random-v1 | bc (batch_size=8) | bc (batch_size=9) |" in text and text in out
+  )
+  assert (tmp_path / "out" / "tiny.png").stat().st_size > 5000
+  assert len(cells.load_all(tmp_path / "out" / "cells")) == 2
+
+
+def test_an_unknown_study_is_one_sentence():
+  status, _, err = binaries.call(ablation_table.main, ablation_table.FLAGS, "--study=controll")
+  assert "did you mean control?" in binaries.sentence(status, err)
+
+
+def test_the_interval_of_a_difference_by_hand():
+  # constant sides differ by 3 whatever is drawn; of {0, 2} a quarter each of the draws has mean 0 and 2
+  assert ablation_table.interval(np.array([5.0, 5.0]), np.array([2.0, 2.0])) == (3.0, 3.0)
+  assert ablation_table.interval(np.array([0.0, 2.0]), np.array([0.0, 0.0])) == (0.0, 2.0)
+  assert ablation_table.interval(np.array([1.0]), np.array([0.0, 2.0])) == (None, None)
