@@ -74,8 +74,14 @@ def quick(algorithm: str, task: str, quality: str) -> Run:
 
 
 def released_code(algorithm: str, task: str, quality: str) -> Run:
-  """paper, with the quirk of CFCQL's code that may explain a published number: agent 0's reward trains the critic."""
+  """paper, with what an algorithm's released code does otherwise and may explain a published number.
+
+  In CFCQL's, agent 0's reward trains the critic; others' are in hyperparameters.RELEASED.
+  """
   run = paper(algorithm, task, quality)
+  if algorithm in hyperparameters.RELEASED:
+    config, source = hyperparameters.RELEASED[algorithm](run.config, task, quality)
+    return dataclasses.replace(run, config=config, source=source)
   return dataclasses.replace(run, team_reward="first_agent", source="the code released with arXiv:2309.12696")
 
 
