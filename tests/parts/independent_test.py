@@ -29,24 +29,21 @@ def setting(normalization):
   return config, net, jax.jit(net.init)(jax.random.key(0)), games.random_batch(SPEC, jax.random.key(1))
 
 
-def standardized(obs, action, normalization):
+def standardized(obs, action):
   """As the released code has it: mean and biased variance of all rows of one pass. [R, O], [R, A]."""
-  if normalization != "batch":
-    return obs, action
   return tuple((x - jnp.mean(x, 0)) / jnp.sqrt(jnp.var(x, 0) + 1e-5) for x in (obs, action))
 
 
 def test_gradient_is_that_of_a_double_loop_over_agents_and_members():
-  normalization = "batch"
-  config, net, state, batch = setting(normalization)
+  config, net, state, batch = setting("batch")
   ood = proposals.uniform(jax.random.key(2), net, state.actors, batch, config)
   target = batch.agent_reward
   got = functools.partial(independent.conservative_gradient, net)
   gradient, metrics = jax.jit(got)(state.critics, batch, ood, target, 0.7)
-  module = CRITICS[normalization](SPEC.obs_size, 1, SPEC.action_size, 8)
+  module = CRITICS["batch"](SPEC.obs_size, 1, SPEC.action_size, 8)
 
   def q_of(member, obs, action):  # [R, O], [R, A] -> [R], every row by itself
-    obs, action = standardized((obs - 0.1) / 2.0, action, normalization)
+    obs, action = standardized((obs - 0.1) / 2.0, action)
     return module.apply(member, obs, action[:, None, None])[:, 0]
 
   @jax.jit
@@ -110,7 +107,7 @@ def test_gradient_of_one_agents_actor_loss_stays_its_own():
 
 
 def test_under_batch_statistics_a_critic_does_not_see_the_scale_of_a_policy():
-  """Known weakness of the released code's input: a pass holds one policy's actions alone, standardised by themselves."""
+  """A weakness of the released code's input: a pass holds one policy's actions alone, standardised by themselves."""
   change = {}
   for normalization in ("batch", "data"):
     _, net, state, batch = setting(normalization)
