@@ -21,7 +21,7 @@ GRADIENT_STEPS = {"spread": 10_005, "tag": 10_005, "world": 25_000}
 EVALUATE_EVERY = {"spread": 435, "tag": 435, "world": 1_250}
 LOG_EVERY = {"spread": 145, "tag": 145, "world": 250}  # also how long a signal waits for its checkpoint
 
-MINIBATCHES = {"spread": 50, "tag": 50, "world": 250}  # critic updates between two evaluations of the released code
+MINIBATCHES = {"spread": 10, "tag": 10, "world": 50}  # actor updates between two evaluations of the released code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +77,18 @@ def quick(algorithm: str, task: str, quality: str) -> Run:
 
 
 def released_code(algorithm: str, task: str, quality: str) -> Run:
-  """paper, with the quirks of CFCQL's code that may explain a published number.
+  """paper, with what an algorithm's released code does otherwise and may explain a published number.
 
-  Agent 0's reward trains the critic. Each evaluation seeds the global generator anew from which minibatches are drawn,
-  so the same ones come again after it.
+  In CFCQL's, agent 0's reward trains the critic; others' are in hyperparameters.RELEASED. In all, each evaluation seeds
+  the global generator anew from which minibatches are drawn, so the same ones come again after it.
   """
   run = paper(algorithm, task, quality)
-  changes = {"team_reward": "first_agent", "minibatches": MINIBATCHES[task]}
-  return dataclasses.replace(run, **changes, source="the code released with arXiv:2309.12696")
+  period = getattr(run.config, "actor_period", 5)
+  run = dataclasses.replace(run, minibatches=MINIBATCHES[task] * period)
+  if algorithm in hyperparameters.RELEASED:
+    config, source = hyperparameters.RELEASED[algorithm](run.config, task, quality)
+    return dataclasses.replace(run, config=config, source=source)
+  return dataclasses.replace(run, team_reward="first_agent", source="the code released with arXiv:2309.12696")
 
 
 def layer_norm(algorithm: str, task: str, quality: str) -> Run:

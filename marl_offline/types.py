@@ -58,6 +58,7 @@ class Transition:
   obs: jax.Array  # [B, N, O]
   action: jax.Array  # [B, N, A] in [-1, 1]
   reward: jax.Array  # [B] of the team
+  agent_reward: jax.Array  # [B, N] each agent's own: independent learners train on it
   discount: jax.Array  # [B] 0 only where the task ended; 1 at a time limit
   next_state: jax.Array  # [B, S]
   next_obs: jax.Array  # [B, N, O]

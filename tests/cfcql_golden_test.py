@@ -33,8 +33,8 @@ def batch_and_spec(gold):
   flat = [gold[name].reshape(len(gold[name]), -1) for name in ("obs", "next_obs")]
   state, next_state = gold.get("state", flat[0]), gold.get("next_state", flat[1])
   batch = Transition(
-    state, gold["obs"], gold["action"], gold["reward"], 1.0 - gold["done"], next_state, gold["next_obs"],
-    gold["next_action"],
+    state, gold["obs"], gold["action"], gold["reward"], np.repeat(gold["reward"][:, None], num_agents, axis=1),
+    1.0 - gold["done"], next_state, gold["next_obs"], gold["next_action"],
   )  # fmt: skip
   normalizer = Normalizer.identity(num_agents, obs_size, state.shape[1])
   return batch, Spec(num_agents, obs_size, gold["action"].shape[2], state.shape[1], normalizer)

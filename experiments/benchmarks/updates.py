@@ -52,10 +52,12 @@ def data(name: str) -> transitions.Dataset:
   shape, keys = SHAPES[name], jax.random.split(jax.random.key(0), 4)
   last, uniform = jnp.arange(ROWS) % 25 == 24, functools.partial(jax.random.uniform, minval=-1.0, maxval=1.0)
   agents, ends = shape.num_agents, ROWS // 25
+  agent_reward = uniform(keys[2], (ROWS, agents))
   return transitions.Dataset(
     obs=uniform(keys[0], (ROWS, agents, shape.obs_size)),
     action=uniform(keys[1], (ROWS, agents, shape.action_size)),
-    reward=uniform(keys[2], (ROWS,)),
+    reward=jnp.mean(agent_reward, axis=1),
+    agent_reward=agent_reward,
     terminated=jnp.zeros(ROWS, bool),
     last=last,
     episode=jnp.arange(ROWS) // 25,

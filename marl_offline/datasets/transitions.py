@@ -20,6 +20,7 @@ class Dataset:
   obs: jax.Array  # [R, N, O]
   action: jax.Array  # [R, N, A]
   reward: jax.Array  # [R] of the team
+  agent_reward: jax.Array  # [R, N] each agent's own, whatever the team's is; N numbers beside the N * O of obs
   terminated: jax.Array  # [R] bool
   last: jax.Array  # [R] bool, the row ends an episode
   episode: jax.Array  # [R] int32, which one the row belongs to
@@ -55,6 +56,7 @@ def from_episodes(episodes: Episodes, team_reward: str = "mean", place: Callable
     obs=place(episodes.obs),
     action=place(episodes.action),
     reward=place(reward),
+    agent_reward=place(episodes.reward),
     terminated=place(episodes.terminated),
     last=place(last),
     episode=place((np.cumsum(last, dtype=np.int32) - last).astype(np.int32)),
@@ -91,6 +93,7 @@ def gather(dataset: Dataset, rows: jax.Array) -> Transition:
     obs=obs,
     action=dataset.action[rows],
     reward=dataset.reward[rows],
+    agent_reward=dataset.agent_reward[rows],
     discount=1 - dataset.terminated[rows].astype(np.float32),
     next_state=next_state,
     next_obs=next_obs,

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 
 
 def joint_gap(q_ood: jax.Array, log_prob: jax.Array, q_data: jax.Array) -> jax.Array:
-  """log mean_m exp(Q(s, a^m) - log p(a^m)) - Q(s, a): CQL, arXiv:2006.04779; MACQL on the joint action.
+  """log mean_m exp(Q(s, a^m) - log p(a^m)) - Q(s, a): CQL, arXiv:2006.04779; MACQL on the joint action, ICQL on
+  one agent's own.
 
-  q_ood [..., M], log_prob [..., M] of the whole joint action, q_data [...] -> [...].
+  q_ood [..., M], log_prob [..., M] of the whole action that Q sees, q_data [...] -> [...].
   """
   soft_max = jax.nn.logsumexp(q_ood - log_prob, axis=-1) - jnp.log(q_ood.shape[-1])
   chex.assert_equal_shape([soft_max, q_data])

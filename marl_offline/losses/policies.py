@@ -13,6 +13,16 @@ def counterfactual_objective(q: jax.Array) -> jax.Array:
   return -jnp.mean(q, axis=-1)
 
 
+def individual_objective(q: jax.Array) -> jax.Array:
+  """-sum_i Q_i(o_i, pi_i(o_i)): independent policies, each climbing its own critic, arXiv:2111.11188.
+
+  q [..., N] -> [...].
+
+  A sum, unlike counterfactual_objective: each agent's gradient is that of its own loss, not a share of the team's.
+  """
+  return -jnp.sum(q, axis=-1)
+
+
 def action_penalty(action: jax.Array) -> jax.Array:
   """sum_i mean_a pi_i^2, a small pull away from the corners of tanh. action [..., N, A] -> [...]."""
   return jnp.sum(jnp.mean(jnp.square(action), axis=-1), axis=-1)
@@ -48,3 +58,28 @@ def weighted_likelihood(weight: jax.Array, log_prob: jax.Array) -> jax.Array:
   """
   chex.assert_equal_shape([weight, log_prob[..., 0]])
   return -jax.lax.stop_gradient(weight) * jnp.sum(log_prob, axis=-1)
+
+
+def soft_refit(action: jax.Array, q: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """OMAR's next Gaussian, arXiv:2111.11188 equation 3: every proposal counts by exp Q in the mean.
+
+  mu = sum_m softmax_m(q^m) a^m, sigma = sqrt(mean_m (a^m - mu)^2) around that mu, in each number of the action.
+  action [..., M, N, A], q [..., M, N] -> mu and sigma [..., N, A].
+  """
+  chex.assert_equal_shape([action[..., 0], q])
+  mean = jnp.sum(jax.nn.softmax(q, axis=-2)[..., None] * action, axis=-3)
+  return mean, jnp.sqrt(jnp.mean(jnp.square(action - mean[..., None, :, :]), axis=-3))
+
+
+def highest(action: jax.Array, q: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
+  """Each agent's `count` proposals of highest value, the best first. action [..., M, N, A], q [..., M, N] -> the same
+  with M = count."""
+  chex.assert_equal_shape([action[..., 0], q])
+  order = jnp.argsort(-q, axis=-2)[..., :count, :]
+  return jnp.take_along_axis(action, order[..., None], axis=-3), jnp.take_along_axis(q, order, axis=-2)
+
+
+def best_proposal(action: jax.Array, q: jax.Array) -> jax.Array:
+  """Each agent's proposal of highest value, the first of equals; constant under gradient. OMAR's a_hat,
+  arXiv:2111.11188 algorithm 1 line 12. action [..., M, N, A], q [..., M, N] -> [..., N, A]."""
+  return jax.lax.stop_gradient(highest(action, q, 1)[0][..., 0, :, :])

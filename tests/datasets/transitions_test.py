@@ -41,6 +41,7 @@ def test_every_row_is_followed_by_its_own_episode(lengths, data, with_state):
       np.testing.assert_array_equal(batch.next_state[row], successor(episodes, row, "obs").ravel())
       np.testing.assert_array_equal(batch.state[row], episodes.obs[row].ravel())
   np.testing.assert_array_equal(batch.discount, 1.0 - episodes.terminated)
+  np.testing.assert_array_equal(batch.agent_reward, episodes.reward)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,8 @@ def test_team_reward_by_hand():
   episodes = transitions.Episodes(**fields)
   np.testing.assert_array_equal(transitions.from_episodes(episodes).reward, [2.0, 1.0])
   np.testing.assert_array_equal(transitions.from_episodes(episodes, "first_agent").reward, [1.0, 2.0])
+  for team in transitions.TEAM_REWARDS:  # each agent's own stays, whatever the team's is
+    np.testing.assert_array_equal(transitions.from_episodes(episodes, team).agent_reward, [[1.0, 3.0], [2.0, 0.0]])
   with pytest.raises(ValueError, match="'sum' is unknown; known are mean, first_agent"):
     transitions.from_episodes(episodes, "sum")
 
@@ -78,6 +81,17 @@ def test_draws_are_uniform_over_rows():
   batch = sampling.draw(transitions.from_episodes(episodes), jax.random.key(0), 20_000)
   # a row has probability 1 / 10: the share of episode 0 is 0.1 with deviation sqrt(0.09 / 20,000) = 0.0021
   assert abs(float(jnp.mean(batch.obs[:, 0, 0] < 100)) - 0.1) < 0.01
+
+
+def test_gather_takes_each_agents_own_reward_on_device_and_host_alike():
+  # agents get (1, 3) and (2, 0): asked for the second row, then the first
+  fields = made.episodes((2,)).arrays() | {"reward": np.array([[1, 3], [2, 0]], np.float32)}
+  episodes = transitions.Episodes(**fields)
+  on_device = gather(transitions.from_episodes(episodes), jnp.array([1, 0]))
+  on_host = transitions.gather(transitions.from_episodes(episodes, place=np.asarray), np.array([1, 0]))
+  np.testing.assert_array_equal(on_device.agent_reward, [[2.0, 0.0], [1.0, 3.0]])
+  np.testing.assert_array_equal(on_host.agent_reward, on_device.agent_reward)
+  assert isinstance(on_host.agent_reward, np.ndarray)
 
 
 def test_gather_runs_inside_jit_vmap_and_scan():

@@ -28,6 +28,27 @@ def test_paper_by_the_table():
   assert (run.config.alpha, run.config.learning_rate, run.config.ensemble_size) == (0.32, 0.001, 2)
 
 
+def test_omar_by_the_tables():
+  # random, medium-replay, medium, expert: the paper's appendix for every task, the released code's own for each
+  def weights(protocol, task):
+    return [protocol("omar", task, quality).config.imitation_weight for quality in settings.QUALITIES]
+
+  assert weights(settings.paper, "spread") == weights(settings.paper, "world") == [0.5, 0.5, 0.7, 0.9]
+  assert weights(settings.released_code, "spread") == [1.0, 1.0, 1.0, 1.0]
+  assert weights(settings.released_code, "world") == [1.0, 0.7, 0.1, 0.9]
+  for name in ("icql", "omar"):  # each agent's own reward stays, so nobody's is named the team's
+    run = settings.released_code(name, "world", "medium")
+    assert (run.config.alpha, run.team_reward, run.gradient_steps) == (0.5, "mean", 25_000)
+    assert "2111.11188" in run.source
+
+
+def test_released_code_sees_few_minibatches():
+  # ten outer updates lie between two evaluations (50 on world): of five critic updates each, or of one where independent
+  counts = [settings.released_code(name, "spread", "random").minibatches for name in ("cfcql", "spacql", "omar")]
+  assert counts == [50, 50, 10] and settings.released_code("cfcql", "world", "random").minibatches == 250
+  assert settings.paper("cfcql", "spread", "random").minibatches is None
+
+
 def test_protocols_change_what_their_names_say():
   paper = settings.paper("spacql", "tag", "expert")
   layer, data = settings.layer_norm("spacql", "tag", "expert"), settings.data_norm("spacql", "tag", "expert")
