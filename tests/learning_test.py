@@ -47,5 +47,17 @@ def test_finds_the_corner_with_the_default_batch_statistics(name):
   assert final_reward(name, games.pushing_reward) > 0.45
 
 
+@pytest.mark.parametrize("agent_weights", ["softmax", "one_hot"])
+def test_finds_the_corner_with_agents_weighted_by_a_model_of_the_behavior(agent_weights):
+  model = {"behavior_updates": 100, "behavior_hidden_size": 16, "behavior_learning_rate": 1e-3, "density_samples": 5}
+  reward = final_reward("cfcql", games.pushing_reward, 500, agent_weights=agent_weights, **model)
+  assert reward > 0.45
+
+
+@pytest.mark.parametrize("changes", [{"target": "counterfactual"}, {"policy_gradient": "joint"}])
+def test_cfcqls_ablations_find_the_corner(changes):
+  assert final_reward("cfcql", games.pushing_reward, **changes) > 0.45
+
+
 def test_finds_an_inner_optimum_with_statistics_of_the_data():
   assert final_reward("spacql", games.meeting_reward, normalization="data") > -0.02

@@ -81,9 +81,9 @@ def test_fit_by_hand():
   # all parameters 0: decoded 0, latent N(0, 1). error mean a^2, divergence 0. only the decoder's last bias has a
   # gradient, -2/2 mean a, and Adam's first step is the learning rate against its sign
   model = behavior.build(SPEC, 4, 0.1, 1)
-  state = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0)))
+  state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(model.init, jax.random.key(0)))
   batch = batch_of(jax.random.key(1)).replace(action=jnp.tile(jnp.array([[[0.5], [-1.0]]]), (128, 1, 1)))
-  after, metrics = model.fit(state, batch, jax.random.key(2))
+  after, metrics = jax.jit(model.fit)(state, batch, jax.random.key(2))
   np.testing.assert_allclose(metrics["behavior_error"], (0.25 + 1.0) / 2)
   np.testing.assert_allclose(metrics["behavior_divergence"], 0.0)
   moved = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(after.params) if leaf.any()}
