@@ -18,7 +18,7 @@ class Score(NamedTuple):
 
 SPACQL = "arXiv:2511.07629"
 CFCQL = "arXiv:2309.12696"
-# In the order of QUALITIES: random, medium-replay, medium, expert.
+# In the order of QUALITIES: random, medium-replay, medium, expert. CFCQL's are of uniform agent weights.
 _ROWS = {
   ("spacql", "spread", f"{SPACQL} table 2"): ((78.2, 14.0), (71.9, 13.2), (78.6, 6.4), (111.9, 4.5)),
   ("spacql", "tag", f"{SPACQL} table 2"): ((89.4, 13.7), (75.0, 12.7), (61.9, 20.0), (111.2, 16.4)),
