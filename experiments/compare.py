@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import launch, published, runs
+from experiments import launch, published, runs, settings
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
@@ -106,6 +106,8 @@ def table(cells: dict) -> tuple[str, list[dict]]:
     rows.append(row)
     told = "-" if paper is None else f"{paper.mean:.1f}" + (f" +- {paper.std:.1f}" if paper.std is not None else "")
     steps = f"{row['gradient_steps']}" + (f" (so far {done})" if done else "")
+    if fitting := settings.behavior_updates(row["config"]):
+      steps += f", the first {fitting} on a model of the behavior"
     each = ", ".join(f"{score:.1f}" for score in final)
     lines.append(
       f"| {task} {quality} | {name} | {steps} | {len(final)} | {final.mean():.1f} +- {final.std():.1f} | {each} "

@@ -94,6 +94,7 @@ def facts_of(config, meta, returns):
     **runs.summary(meta["task"], np.mean(returns, axis=1)),
     "dataset_mean_return": config["dataset"]["mean_return"],
     "gradient_steps": meta["step"],
+    "behavior_updates": settings.behavior_updates(config["run"]["config"]),
     "episodes_per_evaluation": FLAGS.episodes,
   }
 

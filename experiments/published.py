@@ -18,7 +18,7 @@ class Score(NamedTuple):
 
 SPACQL = "arXiv:2511.07629"
 CFCQL = "arXiv:2309.12696"
-# In the order of QUALITIES: random, medium-replay, medium, expert.
+# In the order of QUALITIES: random, medium-replay, medium, expert. CFCQL's are of uniform agent weights.
 # CFCQL's table 5 cites OMAR's paper for MAICQ and MA-TD3+BC; SPaCQL's table 2 repeats it for the latter and IQL.
 _ROWS = {
   ("spacql", "spread", f"{SPACQL} table 2"): ((78.2, 14.0), (71.9, 13.2), (78.6, 6.4), (111.9, 4.5)),

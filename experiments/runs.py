@@ -212,7 +212,9 @@ def summary(task: str, raw: np.ndarray) -> dict[str, Any]:
 def table(facts: dict[str, Any]) -> str:
   """A result (result.json's fields) as text: seeds, their mean, the data set's own level, and how to read them."""
   task, dataset_mean = facts["task"], facts["dataset_mean_return"]
-  effort = f"{facts['gradient_steps']} gradient steps, {facts['episodes_per_evaluation']} episodes a seed"
+  fitting = facts["behavior_updates"]
+  own = f" (the first {fitting} fit a model of the behavior)" if fitting else ""
+  effort = f"{facts['gradient_steps']} gradient steps{own}, {facts['episodes_per_evaluation']} episodes a seed"
   lines = [f"{facts['algorithm']} on {facts['dataset']} ({facts['origin']}), greedy policy after {effort}"]
   lines.append(f"{'':14}{'return':>10}{'normalised':>14}")
   for seed, raw, score in zip(facts["seeds"], facts["raw_return"], facts["normalized_score"], strict=True):

@@ -29,7 +29,7 @@ class Run:
   """What `train` runs when no flag says otherwise."""
 
   config: Any
-  gradient_steps: int
+  gradient_steps: int  # those of with_behavior_updates come on top
   evaluations: int  # over the run, evenly spread; the last one is at the end
   episodes: int  # in each evaluation
   log_every: int  # gradient steps; a divisor of gradient_steps and a multiple of the actors' period
@@ -66,6 +66,8 @@ def quick(algorithm: str, task: str, quality: str) -> Run:
   """A smaller batch and fewer updates, for two processor cores and a few minutes; no paper's numbers."""
   run = paper(algorithm, task, quality)
   config = dataclasses.replace(run.config, batch_size=256)
+  if hasattr(config, "behavior_updates"):
+    config = dataclasses.replace(config, behavior_updates=2_500)
   return dataclasses.replace(
     run,
     config=config,
@@ -108,6 +110,31 @@ PROTOCOLS = {
   "layer_norm": layer_norm,
   "data_norm": data_norm,
 }
+
+
+def behavior_updates(config: Any) -> int:
+  """How many of a run's gradient steps fit a model of the behavior before its algorithm begins; 0 for nearly all.
+
+  config: an algorithm's, or a dict of its fields as config.json keeps it.
+  """
+  fields = config if isinstance(config, dict) else dataclasses.asdict(config)
+  return fields["behavior_updates"] if fields.get("agent_weights", "uniform") != "uniform" else 0
+
+
+def with_behavior_updates(run: Run) -> Run:
+  """The Run, longer by those of its config: gradient_steps remain the algorithm's own, as often evaluated.
+
+  Raises:
+    ValueError: an evaluation does not fall on the end of them.
+  """
+  extra = behavior_updates(run.config)
+  if extra < 1 or run.evaluations < 1 or run.gradient_steps % run.evaluations:
+    return run  # nothing to add, or make and Plan refuse these with sentences of their own
+  interval = run.gradient_steps // run.evaluations
+  if extra % interval:
+    raise ValueError(f"behavior_updates={extra} must be a multiple of {interval}, the gradient steps to an evaluation")
+  steps, evaluations = run.gradient_steps + extra, run.evaluations + extra // interval
+  return dataclasses.replace(run, gradient_steps=steps, evaluations=evaluations)
 
 
 def override(config, assignments):

@@ -37,7 +37,11 @@ flags.DEFINE_multi_string(
   "set", [], "changes a field of the algorithm's Config, as --set alpha=0.5; repeatable", flag_values=FLAGS
 )
 flags.DEFINE_integer(
-  "gradient_steps", None, "updates of every seed, instead of the protocol's", lower_bound=1, flag_values=FLAGS
+  "gradient_steps",
+  None,
+  "updates of every seed, instead of the protocol's; a model of the behavior (agent_weights) takes its own before",
+  lower_bound=1,
+  flag_values=FLAGS,
 )
 flags.DEFINE_integer(
   "evaluations", None, "over the run, evenly spread, instead of the protocol's", lower_bound=1, flag_values=FLAGS
@@ -172,7 +176,8 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
   """The protocol's Run with what the flags change in it.
 
   Raises:
-    UserError: an unknown name or a wrong type, or evaluations that do not fall on whole periods of the actors.
+    UserError: an unknown name or a wrong type, or evaluations that do not fall on whole periods of the actors, or on
+      the end of the updates that fit a model of the behavior.
   """
   for name, known in (
     ("algorithm", settings.ALGORITHMS),
@@ -190,7 +195,11 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
   except ValueError as error:
     raise UserError(str(error)) from error
   changed = {name: given[name] for name in ("gradient_steps", "evaluations", "episodes") if given[name] is not None}
-  return whole_periods(dataclasses.replace(run, config=config, **changed))
+  run = whole_periods(dataclasses.replace(run, config=config, **changed))
+  try:
+    return settings.with_behavior_updates(run)
+  except ValueError as error:
+    raise UserError(str(error)) from error
 
 
 def whole_periods(run: settings.Run) -> settings.Run:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import runs, train_request
+from experiments import runs, settings, train_request
 from marl_offline.evaluation import curves, scores
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import logs, trainer
@@ -42,6 +42,7 @@ def finish(
     "online_episodes_for_selection": 0,
     "dataset_mean_return": data.mean_return,
     "gradient_steps": run.gradient_steps,
+    "behavior_updates": settings.behavior_updates(run.config),  # the first of them, on a model of the behavior
     "updates_per_second": position.updates_per_second(),
     "train_seconds": position.train_seconds,
     "eval_seconds": position.eval_seconds,

@@ -199,13 +199,21 @@ def test_cfcql_three_sources():
   check_actor(gold, batch, spec, net)
 
 
-@pytest.mark.parametrize("name, module", [("cfcql_uniform_only", cfcql), ("macql_uniform_only", macql)])
-def test_the_shipped_update_meets_the_same_numbers(name, module, monkeypatch):
+@pytest.mark.parametrize(
+  "name, module, changes",
+  [
+    ("cfcql_uniform_only", cfcql, {}),
+    ("cfcql_counterfactual_target", cfcql, {"target": "counterfactual"}),
+    ("macql_uniform_only", macql, {}),
+  ],
+)
+def test_the_shipped_update_meets_the_same_numbers(name, module, changes, monkeypatch):
   """make(...).update itself, with the recorded noise and proposals put in the place of its draws."""
   gold, batch, spec, _, policy = setting(name)
   monkeypatch.setitem(proposals.PROPOSALS, "uniform", lambda *_: uniform_proposals(gold))
   monkeypatch.setattr(joint_critic, "smoothed", lambda *_: policy)
-  config = module.Config(hidden_size=gold["critic/fc2.weight"].shape[0], alpha=ALPHA, gamma=GAMMA, normalization="data")
+  sizes = {"hidden_size": gold["critic/fc2.weight"].shape[0], "normalization": "data"}
+  config = module.Config(**sizes, alpha=ALPHA, gamma=GAMMA, **changes)
   learner = module.make(spec, config)
   state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(learner.init, jax.random.key(0)))
   state = state.replace(

@@ -22,15 +22,15 @@ def load(name):
 
 def small(config):
   """The default config with small sizes, where it has them."""
-  sizes = {"batch_size": 8, "hidden_size": 8, "ensemble_size": 3, "num_proposals": 2}
+  sizes = {"batch_size": 8, "hidden_size": 8, "ensemble_size": 3, "num_proposals": 2, "behavior_hidden_size": 8}
   return dataclasses.replace(config, **{n: v for n, v in sizes.items() if hasattr(config, n)})
 
 
 @functools.cache
-def made(name):
+def made(name, **changes):
   """Learner and first state, shared by the tests: compiling init takes most of their time."""
   module = load(name)
-  learner = module.make(games.tiny_spec(), small(module.Config()))
+  learner = module.make(games.tiny_spec(), dataclasses.replace(small(module.Config()), **changes))
   return learner, jax.jit(learner.init)(jax.random.key(0))
 
 
@@ -44,9 +44,16 @@ def check_spacql_metrics(metrics):
   assert all(0 < weight < 1 for weight in weights) and all(metrics[f"u_{k}"] > 0 for k in (1, 2, 3))
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_traces_once_keeps_types_stays_finite_and_repeats(name):
-  (learner, start), key = made(name), jax.random.key(0)
+# of an algorithm whose Config names other pieces of code; behavior_updates=1 puts step 0 before and step 4 after it
+SOFTMAX = {"agent_weights": "softmax", "behavior_updates": 1, "target": "counterfactual"}
+ONE_HOT = {"agent_weights": "one_hot", "behavior_updates": 1, "policy_gradient": "joint"}
+VARIANTS = [("cfcql", SOFTMAX), ("cfcql", ONE_HOT)]
+
+
+@pytest.mark.parametrize(("name", "changes"), [(name, {}) for name in ALGORITHMS] + VARIANTS)
+def test_traces_once_keeps_types_stays_finite_and_repeats(name, changes):
+  (learner, start), key = made(name, **changes), jax.random.key(0)
+  chex.clear_trace_counter()  # it counts by name, which an algorithm's variants share
   batch = games.random_batch(games.tiny_spec(), key, 8)
   step_fn = jax.jit(chex.assert_max_traces(learner.update, n=1))
   first, metrics = step_fn(start, batch, key, 0)

@@ -59,6 +59,23 @@ def test_icql_finds_the_corner_with_statistics_of_the_data():
   assert final_reward("icql", games.pushing_reward, normalization="data") > 0.45
 
 
+@pytest.mark.parametrize("agent_weights", ["softmax", "one_hot"])
+def test_finds_the_corner_with_agents_weighted_by_a_model_of_the_behavior(agent_weights):
+  model = {"behavior_updates": 100, "behavior_hidden_size": 16, "behavior_learning_rate": 1e-3, "density_samples": 5}
+  reward = final_reward("cfcql", games.pushing_reward, 500, agent_weights=agent_weights, **model)
+  assert reward > 0.45
+
+
+def test_cfcql_finds_the_corner_with_the_counterfactual_target():
+  assert final_reward("cfcql", games.pushing_reward, target="counterfactual") > 0.45
+
+
+def test_cfcql_finds_the_corner_with_the_joint_policy_gradient_and_statistics_of_the_data():
+  """Not with the batch's: where every action of a pass is a policy's, they hide how large the actions are."""
+  reward = final_reward("cfcql", games.pushing_reward, policy_gradient="joint", normalization="data")
+  assert reward > 0.45
+
+
 def test_finds_an_inner_optimum_with_statistics_of_the_data():
   assert final_reward("spacql", games.meeting_reward, normalization="data") > -0.02
 

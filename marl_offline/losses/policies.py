@@ -23,6 +23,14 @@ def individual_objective(q: jax.Array) -> jax.Array:
   return -jnp.sum(q, axis=-1)
 
 
+def joint_objective(q: jax.Array) -> jax.Array:
+  """-Q(s, pi_1(o_1), .., pi_N(o_N)): MADDPG, arXiv:1706.02275; CFCQL's -CF_P, arXiv:2309.12696 table 6. [...] -> [...].
+
+  All agents leave the data at once, so that each one's gradient stands beside the others' policies.
+  """
+  return -q
+
+
 def action_penalty(action: jax.Array) -> jax.Array:
   """sum_i mean_a pi_i^2, a small pull away from the corners of tanh. action [..., N, A] -> [...]."""
   return jnp.sum(jnp.mean(jnp.square(action), axis=-1), axis=-1)

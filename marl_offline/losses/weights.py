@@ -37,3 +37,23 @@ def softmax_weights(value: jax.Array, temperature: float) -> jax.Array:
 def effective_share(weight: jax.Array) -> jax.Array:
   """(sum w)^2 / (B sum w^2), how much of a batch its weights leave: 1 when all are alike, 1/B for one. [B] -> []."""
   return jnp.square(jnp.mean(weight)) / jnp.maximum(jnp.mean(jnp.square(weight)), 1e-12)
+
+
+def deviation_weights(log_policy: jax.Array | float, log_behavior: jax.Array, temperature: float) -> jax.Array:
+  """lambda_i = softmax_i(tau (log pi_i - log mu_i)): CFCQL, arXiv:2309.12696 equation 9, with the logarithm of B.2.
+
+  log_behavior [..., N] is log mu_i at the policy's action, log_policy [..., N] or a number -> [..., N], summing to 1,
+  constant under gradient. temperature is the paper's tau >= 0: at 0 all agents count alike, towards infinity
+  most_deviating alone. The agent least likely under the data counts most, as the text of equations 8 and 9 has it and
+  the released code; equation B.41, exp(-tau KL), has the opposite sign.
+  """
+  return jax.lax.stop_gradient(jax.nn.softmax(temperature * (log_policy - log_behavior), axis=-1))
+
+
+def most_deviating(log_policy: jax.Array | float, log_behavior: jax.Array) -> jax.Array:
+  """lambda_i = 1 for the agent of largest pi_i / mu_i, 0 for the others: CFCQL, arXiv:2309.12696 equation 8.
+
+  As deviation_weights; of agents that are level the first.
+  """
+  log_ratio = jax.lax.stop_gradient(log_policy - log_behavior)
+  return jax.nn.one_hot(jnp.argmax(log_ratio, axis=-1), log_ratio.shape[-1])

@@ -136,24 +136,30 @@ def joint_q(net: Net, critics, state: jax.Array, action: jax.Array) -> jax.Array
   return net.critic(critics, *net.inputs.queries(state, action[:, None]))[..., 0]
 
 
-def counterfactual_step(net: Net, state: TrainState, batch: Transition, ood: Proposals, target, error, alpha: float):
-  """critic_step on error + alpha * CFCQL's gap with uniform agent weights, arXiv:2309.12696 equation 7.
+def counterfactual_step(
+  net: Net, state: TrainState, batch: Transition, ood: Proposals, target, error, alpha: float, agent_weight=None
+):
+  """critic_step on error + alpha * CFCQL's gap, arXiv:2309.12696 equation 7.
 
-  error: q [E, b] and target [b, ...] -> [E, b]; target [B, ...]. Members are summed, not averaged.
+  error: q [E, b] and target [b, ...] -> [E, b]; target [B, ...]. Members are summed, not averaged. agent_weight is
+  lambda, [N] or [B, N], summing to 1 and constant under gradient; None: 1 / N each.
   """
   data = net.inputs.queries(batch.state, batch.action[:, None])
   proposed = net.inputs.counterfactual(batch.state, batch.action, ood.action)
+  if agent_weight is not None:
+    agent_weight = jnp.broadcast_to(agent_weight, batch.action.shape[:2])  # a batch is cut by rows: each brings its own
 
   def critic_loss(critics, rows):
-    data, proposed, log_prob, target = rows
+    data, proposed, log_prob, target, agent_weight = rows
     q = net.critic(critics, *data)[..., 0]  # [E, b]
     q_ood = net.counterfactual(critics, *proposed)  # [E, b, M, N]
-    gap = losses.counterfactual_gap(q_ood, log_prob, q, 1 / q_ood.shape[-1])  # [E, b]
+    weight = 1 / q_ood.shape[-1] if agent_weight is None else agent_weight
+    gap = losses.counterfactual_gap(q_ood, log_prob, q, weight)  # [E, b]
     td = error(q, target)
     metrics = {"td_loss": jnp.mean(td), "penalty": jnp.mean(gap), "q_data": jnp.mean(q)}
     return jnp.sum(jnp.mean(td + alpha * gap, axis=1)), metrics
 
-  return critic_step(net, state, critic_loss, (data, proposed, ood.log_prob, target))
+  return critic_step(net, state, critic_loss, (data, proposed, ood.log_prob, target, agent_weight))
 
 
 def actor_loss(net: Net, actors, critics, batch: Transition, action_regularization: float) -> jax.Array:
@@ -166,9 +172,17 @@ def actor_loss(net: Net, actors, critics, batch: Transition, action_regularizati
   return jnp.mean(losses.counterfactual_objective(q) + action_regularization * losses.action_penalty(action))
 
 
-def actor_step(net: Net, state: TrainState, batch: Transition, config):
-  """One descent of actor_loss for all agents. -> state, metrics."""
-  loss, gradient = jax.value_and_grad(actor_loss, argnums=1)(
+def joint_actor_loss(net: Net, actors, critics, batch: Transition, action_regularization: float) -> jax.Array:
+  """All policies climb the first member's Q together, as in MADDPG: CFCQL without its CF_P. -> []."""
+  action = net.actor(actors, batch.obs)  # [B, N, A]
+  first = jax.tree.map(lambda leaf: leaf[:1], critics)
+  q = net.critic(first, *net.inputs.queries(batch.state, action[:, None]))[0, :, 0]  # [B]
+  return jnp.mean(losses.joint_objective(q) + action_regularization * losses.action_penalty(action))
+
+
+def actor_step(net: Net, state: TrainState, batch: Transition, config, loss_of_actors: Callable = actor_loss):
+  """One descent of actor_loss, or another of its kind, for all agents. -> state, metrics."""
+  loss, gradient = jax.value_and_grad(loss_of_actors, argnums=1)(
     net, state.actors, state.critics, batch, config.action_regularization
   )
   actors, actor_opt = updates.gradient_step(net.actor_optimizer, state.actors, state.actor_opt, gradient)
@@ -184,11 +198,19 @@ def target_step(state: TrainState, tau: float):
   ), {}
 
 
-def actor_and_targets(net: Net, state: TrainState, metrics: dict, batch: Transition, step: jax.Array, config):
+def actor_and_targets(
+  net: Net,
+  state: TrainState,
+  metrics: dict,
+  batch: Transition,
+  step: jax.Array,
+  config,
+  loss_of_actors: Callable = actor_loss,
+):
   """The released order: of every `actor_period` critic updates the first is followed by an actor step on the same
   batch, the last by one step of all targets. -> state, metrics."""
   period = config.actor_period
-  state, of_actor = updates.every(period, step, 0, lambda s: actor_step(net, s, batch, config), state)
+  state, of_actor = updates.every(period, step, 0, lambda s: actor_step(net, s, batch, config, loss_of_actors), state)
   state, _ = updates.every(period, step, period - 1, lambda s: target_step(s, config.tau), state)
   return state, metrics | of_actor
 

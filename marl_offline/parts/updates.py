@@ -44,3 +44,20 @@ def every(period: int, step: jax.Array, phase: int, move: Callable, state):
     return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), metrics)
 
   return jax.lax.cond(step % period == phase, moved, rested, state)
+
+
+def in_two_phases(length: int, step: jax.Array, first: Callable, second: Callable, state):
+  """first(state) while step < length, second(state) from then on. Both: state -> state, metrics of names of their own.
+
+  The metrics of both are there at every step, zero in the other's phase. As in `every`, step must not be batched.
+  """
+
+  def alone(move, other):
+    def moved(state):
+      state, metrics = move(state)
+      _, absent = jax.eval_shape(other, state)
+      return state, metrics | jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), absent)
+
+    return moved
+
+  return jax.lax.cond(step < length, alone(first, second), alone(second, first), state)

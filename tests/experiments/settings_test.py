@@ -43,10 +43,33 @@ def test_omar_by_the_tables():
 
 
 def test_released_code_sees_few_minibatches():
-  # ten outer updates lie between two evaluations (50 on world): of five critic updates each, or of one where independent
+  # ten outer updates lie between two evaluations (50 on world), of five critic updates each, or one where independent
   counts = [settings.released_code(name, "spread", "random").minibatches for name in ("cfcql", "spacql", "omar")]
   assert counts == [50, 50, 10] and settings.released_code("cfcql", "world", "random").minibatches == 250
   assert settings.paper("cfcql", "spread", "random").minibatches is None
+
+
+@pytest.mark.parametrize("protocol", settings.PROTOCOLS)
+@pytest.mark.parametrize("task", settings.TASKS)
+def test_the_model_of_the_behavior_comes_on_top_in_whole_intervals(task, protocol):
+  run = settings.PROTOCOLS[protocol]("cfcql", task, "medium")
+  assert settings.with_behavior_updates(run) == run
+  weighted = dataclasses.replace(run, config=settings.override(run.config, ["agent_weights=softmax"]))
+  longer = settings.with_behavior_updates(weighted)
+  extra = weighted.config.behavior_updates
+  assert longer.gradient_steps == run.gradient_steps + extra
+  interval = longer.gradient_steps // longer.evaluations
+  assert interval == run.gradient_steps // run.evaluations
+  assert (longer.gradient_steps % longer.evaluations, interval % run.log_every, extra % interval) == (0, 0, 0)
+  assert extra == 2_500 if protocol == "quick" else abs(extra - 25_000) < interval
+
+
+def test_a_phase_that_ends_between_evaluations_is_refused():
+  run = settings.paper("cfcql", "spread", "medium")
+  config = settings.override(run.config, ["agent_weights=one_hot", "behavior_updates=1000"])
+  with pytest.raises(ValueError, match="behavior_updates=1000 must be a multiple of 435"):
+    settings.with_behavior_updates(dataclasses.replace(run, config=config))
+  assert settings.behavior_updates(dataclasses.asdict(config)) == 1000
 
 
 def test_protocols_change_what_their_names_say():

@@ -116,6 +116,11 @@ NAMES = [
   (["bc"], ["unexpected argument 'bc'"]),
   (["--gradient_steps=7", "--evaluations=2"], ["gradient_steps=7", "evaluations=2"]),
   (["--gradient_steps=24", "--evaluations=2"], ["every 12 steps", "actor_period=5"]),
+  (
+    ["--algorithm=cfcql", "--set=agent_weights=softmax", "--set=behavior_updates=7"],
+    ["behavior_updates=7 must be a multiple of 500"],
+  ),
+  (["--algorithm=cfcql", "--set=agent_weights=even"], ["agent_weights=even must be one of", "softmax"]),
   (["--resume"], ["is not a run folder"]),
   (["--dataset=nowhere"], ["--dataset=nowhere", "not a data set"]),
 ]

@@ -20,6 +20,11 @@ def test_individual_objective_by_hand():
   np.testing.assert_allclose(gradient, [[-1.0, -1.0], [0.0, 0.0]])  # each agent carries its own loss whole
 
 
+def test_joint_objective_by_hand():
+  np.testing.assert_allclose(losses.joint_objective(jnp.array([2.0, 5.0])), [-2.0, -5.0])  # two rows, each its own
+  np.testing.assert_allclose(jax.grad(losses.joint_objective)(2.0), -1.0)
+
+
 def test_action_penalty_by_hand():
   np.testing.assert_allclose(losses.action_penalty(ACTION), 0.25 + 0.5)  # means 0.25 and 0.5, summed over agents
   np.testing.assert_allclose(jax.grad(losses.action_penalty)(ACTION), ACTION)  # 2 a / A with A = 2

@@ -51,3 +51,36 @@ def test_effective_share_by_hand():
   np.testing.assert_allclose(losses.effective_share(jnp.array([5.0, 0.0, 0.0, 0.0])), 0.25)
   np.testing.assert_allclose(losses.effective_share(jnp.array([3.0, 1.0])), 0.8)  # 4 / 5
   assert losses.effective_share(jnp.zeros(4)) == 0.0
+
+
+# agent 1's action is four times as likely as agent 2's: ratios pi / mu of 2 and 8, at temperature 1/2 weights
+# 2^(1/2) : 8^(1/2) = 1 : 2
+LOG_BEHAVIOR = jnp.log(jnp.array([[0.5, 0.125]]))  # [B=1, N=2]
+
+
+def test_deviation_weights_by_hand():
+  weight = losses.deviation_weights(0.0, LOG_BEHAVIOR, 0.5)
+  np.testing.assert_allclose(weight, [[1 / 3, 2 / 3]], rtol=1e-6)
+  np.testing.assert_allclose(losses.deviation_weights(7.0, LOG_BEHAVIOR, 0.5), weight, rtol=1e-5)  # log pi cancels
+  each = losses.deviation_weights(jnp.log(jnp.array([1.0, 0.25])), LOG_BEHAVIOR, 0.5)  # ratios 2 and 2
+  np.testing.assert_allclose(each, [[0.5, 0.5]], rtol=1e-6)
+
+
+def test_deviation_weights_lie_between_uniform_and_one_hot():
+  log_behavior = jnp.array([[-1.0, -3.0, 0.5], [2.0, 1.9, 2.1]])
+  uniform = losses.deviation_weights(0.0, log_behavior, 0.0)
+  np.testing.assert_allclose(uniform, np.full((2, 3), 1 / 3), rtol=1e-6)
+  np.testing.assert_allclose(losses.deviation_weights(0.0, log_behavior, 1e-6), uniform, rtol=1e-5)
+  one_hot = losses.most_deviating(0.0, log_behavior)
+  np.testing.assert_array_equal(one_hot, [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+  np.testing.assert_allclose(losses.deviation_weights(0.0, log_behavior, 1e4), one_hot, atol=1e-6)
+
+
+def test_most_deviating_takes_the_first_of_level_agents():
+  np.testing.assert_array_equal(losses.most_deviating(0.0, jnp.array([3.0, 1.0, 1.0])), [0.0, 1.0, 0.0])
+
+
+def test_no_gradient_flows_through_agent_weights():
+  for weigh in (lambda a, b: losses.deviation_weights(a, b, 2.0), losses.most_deviating):
+    gradient = jax.grad(lambda a, b: weigh(a, b)[0, 0], argnums=(0, 1))(0.1, LOG_BEHAVIOR)  # noqa: B023
+    jax.tree.map(lambda g: np.testing.assert_array_equal(g, 0.0), gradient)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from marl_offline import execution
 from marl_offline.algorithms import cfcql, matd3_bc
 from marl_offline.parts import joint_critic, proposals
 from tests import games
@@ -55,6 +56,63 @@ def test_an_agents_policy_gradient_asks_nothing_of_the_others_policies(setting):
   first, second = gradient(state.actors), gradient(others_moved)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b[0], rtol=1e-5, atol=1e-7), first, second)
   assert differences(jax.tree.map(lambda a: a[1:], first), jax.tree.map(lambda a: a[1:], second)) > 1e-5
+
+
+def test_all_policies_climb_together_where_asked(setting):
+  """-Q_1 at the joint policy action; agent 0's gradient asks what the others' policies are."""
+  net = joint_critic.build(SPEC, dataclasses.replace(CONFIG, normalization="data"))
+  _, _, batch = setting
+  state = jax.jit(net.init)(jax.random.key(0))
+  value_and_gradient = jax.jit(
+    jax.value_and_grad(lambda actors: joint_critic.joint_actor_loss(net, actors, state.critics, batch, 0.0))
+  )
+  loss, first = value_and_gradient(state.actors)
+  action = net.actor(state.actors, batch.obs)[:, None]
+  q = net.critic(state.critics, *net.inputs.queries(batch.state, action))[0]
+  np.testing.assert_allclose(loss, -jnp.mean(q), rtol=1e-5)
+  _, second = value_and_gradient(jax.tree.map(lambda leaf: leaf.at[1:].multiply(2.0), state.actors))
+  assert differences(jax.tree.map(lambda a: a[0], first), jax.tree.map(lambda a: a[0], second)) > 1e-6
+
+
+def after_critic_step(setting, agent_weight):
+  """State and metrics after one counterfactual_step towards 0."""
+  net, state, batch = setting
+  ood = proposals.uniform(jax.random.key(3), net, state.actors, batch, CONFIG)
+  target = jnp.zeros_like(batch.reward)
+
+  @jax.jit
+  def step(agent_weight):
+    given = net, state, batch, ood, target, lambda q, y: jnp.square(q - y), 5.0
+    return joint_critic.counterfactual_step(*given, agent_weight)
+
+  return step(agent_weight)
+
+
+def test_agent_weights_are_uniform_where_none_are_given(setting):
+  state, metrics = after_critic_step(setting, None)
+  for weight in (jnp.full(3, 1 / 3), jnp.full((16, 3), 1 / 3)):
+    other, other_metrics = after_critic_step(setting, weight)
+    np.testing.assert_allclose(metrics["penalty"], other_metrics["penalty"], rtol=1e-5)
+    assert differences(state.critics, other.critics) < 1e-5
+
+
+def test_each_row_meets_its_own_agent_weights_also_where_a_batch_is_cut(setting, monkeypatch):
+  """The penalty is linear in the weights: one-hot rows give the mean of what each agent alone gives on its rows."""
+  own = jnp.eye(3)[jnp.arange(16) % 3]
+  whole, metrics = after_critic_step(setting, own)
+  cut = dataclasses.replace(execution.here(), rows_at_once=5 * 6 * 3)  # blocks of 5 transitions
+  monkeypatch.setattr(execution, "here", lambda: cut)
+  net = joint_critic.build(SPEC, CONFIG)
+  in_blocks, block_metrics = after_critic_step((net, *setting[1:]), own)
+  np.testing.assert_allclose(block_metrics["penalty"], metrics["penalty"], rtol=1e-5)
+  assert differences(whole.critics, in_blocks.critics) < 1e-5
+  _, state, batch = setting
+  ood = proposals.uniform(jax.random.key(3), net, state.actors, batch, CONFIG)
+  q_ood = net.counterfactual(state.critics, *net.inputs.counterfactual(batch.state, batch.action, ood.action))
+  q = net.critic(state.critics, *net.inputs.queries(batch.state, batch.action[:, None]))[..., 0]
+  soft_max = jax.nn.logsumexp(q_ood - ood.log_prob, axis=2) - np.log(6)  # [E, B, N]
+  expected = np.mean(np.asarray(soft_max)[:, np.arange(16), np.arange(16) % 3] - q)
+  np.testing.assert_allclose(metrics["penalty"], expected, rtol=1e-5)
 
 
 def test_smoothed_is_clipped_noise():

@@ -43,3 +43,20 @@ def test_every_runs_one_branch_only_under_vmap_over_states():
 
   text = str(jax.make_jaxpr(jax.vmap(lambda s, i: updates.every(5, i, 0, move, s), in_axes=(0, None)))(jnp.zeros(3), 0))
   assert "cond[" in text  # a batched step would have turned it into a select of both branches
+
+
+def test_in_two_phases_moves_one_and_names_the_metrics_of_both():
+  def first(state):
+    return state + 1, {"first": jnp.float32(3.0)}
+
+  def second(state):
+    return state + 10, {"second": state.astype(jnp.float32)}
+
+  def one_step(state, step):
+    state, metrics = updates.in_two_phases(2, step, first, second, state)
+    return state, (state, metrics)
+
+  states, metrics = jax.lax.scan(one_step, 0, jnp.arange(4))[1]
+  np.testing.assert_array_equal(states, [1, 2, 12, 22])
+  np.testing.assert_array_equal(metrics["first"], [3.0, 3.0, 0.0, 0.0])
+  np.testing.assert_array_equal(metrics["second"], [0.0, 0.0, 2.0, 12.0])
