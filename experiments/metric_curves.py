@@ -68,11 +68,22 @@ def panels(rows: int, columns: int, title: str):
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.ticklabel_format(axis="x", style="plain")
-    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_xlim(left=0)
   for axes in grid[-1]:
     axes.set_xlabel("gradient steps")
   figure.suptitle(title, fontsize=11)
   return figure, grid
+
+
+def logarithmic(axes) -> None:
+  """The y axis in powers of ten, marked with plain numbers."""
+  from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+  axes.set_yscale("log")
+  axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+  axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+  axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def seeds_of(found: Sequence[Mapping[str, Any]]) -> str:

@@ -100,8 +100,8 @@ def draw(path: pathlib.Path, found: list[dict]) -> None:
     axes[0, column].axhline(1 / sizes, color="#777777", ls=":", lw=1.2)
     shown["all k alike"] = axes[3, column].axhline((sizes + 1) / 2, color="#777777", ls=":", lw=1.2)
     axes[0, column].set_title(cell["quality"], fontsize=10)
-    axes[2, column].set_yscale("log")
-  for row, words in enumerate(("$w_k$", "$w_k$, min-max\nover $k$", "$u_k$ (log)", r"$k_\mathrm{eff}=\sum_k k\,w_k$")):
+    metric_curves.logarithmic(axes[2, column])
+  for row, words in enumerate(("$w_k$", "$w_k$, min-max\nover $k$", "$u_k$ (log)", r"$k_\mathrm{eff}$")):
     axes[row, 0].set_ylabel(words)
   figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=9)
   figure.savefig(path, dpi=130)

@@ -97,7 +97,7 @@ def iqm_interval(x: Named, over: str, confidence: float = 0.95) -> tuple[float, 
 
 
 def probability_of_improvement(x: Named, y: Named, over: str) -> Named:
-  """P(X > Y) + P(X = Y) / 2: the share of all pairs in which x is above y, ties one half. arXiv:2108.13264, section 4.2.
+  """P(X > Y) + P(X = Y) / 2: the share of all pairs in which x is above y, ties one half. arXiv:2108.13264.
 
   x and y have the same axes, and along those other than `over` the same sizes: pairs are formed within each entry.
   """

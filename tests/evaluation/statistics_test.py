@@ -122,7 +122,8 @@ def test_interval_of_a_probability_by_hand():
 
 def test_stratified_interval_repeats_and_is_of_the_right_width():
   # the mean of 50 draws per stratum: half width 1.96 * sigma / sqrt(100), with sigma that of the strata
-  x = Named(np.random.default_rng(0).normal(0, 3, (2, 50)) + [[0], [100]], ("dataset", "seed"))
+  rng = np.random.default_rng(0)
+  x = Named(np.stack([rng.normal(0, 3, 50), rng.normal(100, 3, 50)]), ("dataset", "seed"))
   mean = lambda x: statistics.mean(statistics.mean(x, "seed"), "dataset")  # noqa: E731
   low, high = statistics.stratified_interval(mean, x, over="seed")
   assert (low, high) == statistics.stratified_interval(mean, x, over="seed")
