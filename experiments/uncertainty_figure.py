@@ -10,7 +10,8 @@ SPaCQL's u_k, which is of the online members, is the same quantity some hundred 
 
 The paper does not say how many members its ensemble has here; SPaCQL has 10, so both get 10 (--ensemble_size). The
 minimum in both targets is then over 10 members too, which is lower than the published CFCQL's over 2. Beside the raw
-number stands its ratio to the mean target's size, |target_mean|: where values are larger, so is their spread.
+number stands its ratio to the mean target's size, |target_mean|: where values are larger, so is their spread. It says
+nothing where target_mean crosses zero.
 
 Columns of the picture are qualities, bands one standard deviation over seeds. Stop it whenever you like; the same
 command goes on. --show trains nothing. Exit status: as main_table.
@@ -34,7 +35,7 @@ flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)
 flags.DEFINE_multi_string("set", [], "changes a field of both algorithms' Config; repeatable", flag_values=FLAGS)
 flags.DEFINE_string("name", "uncertainty", "name of the files", flag_values=FLAGS)
 grid.define_flags(FLAGS, out="results/mpe")
-WORDS = {"target_std": "std over members", "relative": "std / |mean target|", "target_mean": "mean target"}
+WORDS = {"target_std": "std over members", "relative": "std / size of mean target", "target_mean": "mean target"}
 
 
 def series_of(cell: dict) -> dict[str, Named]:
