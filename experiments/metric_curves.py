@@ -58,7 +58,7 @@ def band(axes, steps: Sequence[int], series: Named, color: str, style: str = "-"
   return axes.plot(steps, mean, style, color=color, lw=1.8, marker=marker, ms=4)[0]
 
 
-def panels(rows: int, columns: int, title: str):
+def panels(rows: int, columns: int, last_step: int, title: str):
   """A figure of small panels that share their steps. -> figure, axes [rows, columns]."""
   from matplotlib.figure import Figure
 
@@ -69,7 +69,7 @@ def panels(rows: int, columns: int, title: str):
     axes.spines[["top", "right"]].set_visible(False)
     axes.ticklabel_format(axis="x", style="plain")
     axes.locator_params(axis="x", nbins=5)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.02 * last_step)  # only a left end would keep what is drawn later from widening it
   for axes in grid[-1]:
     axes.set_xlabel("gradient steps")
   figure.suptitle(title, fontsize=11)

@@ -80,7 +80,8 @@ def draw(path: pathlib.Path, found: list[dict]) -> None:
   """A column a quality; the raw spread above, its ratio to the mean target below."""
   qualities = list(dict.fromkeys(cell["quality"] for cell in found))
   title = f"disagreement of {FLAGS.ensemble_size} members about the target's joint actions, {found[0]['task']}"
-  figure, axes = metric_curves.panels(2, len(qualities), f"{title}\n({metric_curves.seeds_of(found)})")
+  title = f"{title}\n({metric_curves.seeds_of(found)})"
+  figure, axes = metric_curves.panels(2, len(qualities), found[0]["steps"][-1], title)
   shown = {}
   for cell in found:
     column, series = qualities.index(cell["quality"]), series_of(cell)

@@ -87,7 +87,7 @@ def markdown(facts: list[dict]) -> str:
 def draw(path: pathlib.Path, found: list[dict]) -> None:
   """A column a quality; rows w, w after min-max, u and k_eff."""
   title = f"SPaCQL on {found[0]['task']}: weights of k replaced actions ({metric_curves.seeds_of(found)})"
-  figure, axes = metric_curves.panels(4, len(found), title)
+  figure, axes = metric_curves.panels(4, len(found), found[0]["steps"][-1], title)
   shown = {}
   for column, cell in enumerate(found):
     series = series_of(cell)

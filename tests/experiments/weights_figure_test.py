@@ -61,6 +61,17 @@ def test_numbers_by_hand():
   assert metric_curves.told(numbers["end"]) == "6.000 +- 2.000"
 
 
+def test_curves_lie_inside_their_panels():
+  _, axes = metric_curves.panels(1, 2, 20, "a title")
+  metric_curves.band(axes[0, 1], [10, 20], Named(np.array([[1.0, 5.0], [3.0, 9.0]]), ("seed", "evaluation")), "black")
+  (line,) = axes[0, 1].lines
+  assert line.get_xydata().tolist() == [[10, 2], [20, 7]]  # means over seeds
+  for (low, high), (first, last) in zip(
+    (axes[0, 1].get_xlim(), axes[0, 1].get_ylim()), ((10, 20), (1, 9)), strict=True
+  ):
+    assert low <= first and last <= high  # the band of one std reaches from 1 to 9
+
+
 def test_bad_calls_are_one_sentence(drawn, tmp_path):
   assert "holds none of these cells yet" in binaries.sentence(*call(tmp_path, "--show")[::2])
   assert "--task=spraed is not known" in binaries.sentence(*call(tmp_path, "--task=spraed")[::2])
