@@ -54,16 +54,16 @@ class WeightedState:
 
 
 def all_by_policy(net, critics, batch, policy, discount):
-  """min_e Q_e(s', a') with every agent's action from its target policy, policy [B, N, A] -> target [B]."""
+  """min_e Q_e(s', a') with every agent's action from its target policy, policy [B, N, A] -> target [B], Q [E, B]."""
   next_q = net.critic(critics, *net.inputs.queries(batch.next_state, policy[:, None]))[..., 0]  # [E, B]
-  return losses.minimum_target(batch.reward, discount, next_q)
+  return losses.minimum_target(batch.reward, discount, next_q), next_q
 
 
 def one_by_policy(net, critics, batch, policy, discount):
-  """min_e mean_i Q_e(s', a_i', a_-i') with one agent at a time by policy, the others as the data did -> [B]."""
+  """min_e mean_i Q_e(s', a_i', a_-i') with one agent at a time by policy, the others as the data did -> [B], [E, B, N]."""
   mixed = jax.vmap(joint_actions.replace_one)(batch.next_action, policy)  # [B, N, N, A]
   next_q = net.critic(critics, *net.inputs.queries(batch.next_state, mixed))  # [E, B, N]
-  return losses.counterfactual_target(batch.reward, discount, next_q)
+  return losses.counterfactual_target(batch.reward, discount, next_q), next_q
 
 
 TARGETS = {"all": all_by_policy, "counterfactual": one_by_policy}
@@ -99,7 +99,7 @@ def make(spec: Spec, config: Config) -> Learner:
   def improve(state, batch, key, step, agent_weight=None):
     key_next, key_ood = jax.random.split(key)
     policy = joint_critic.smoothed(net.actor(state.target_actors, batch.next_obs), key_next, config.target_noise)
-    target = next_target(net, state.target_critics, batch, policy, config.gamma * batch.discount)  # [B]
+    target, next_q = next_target(net, state.target_critics, batch, policy, config.gamma * batch.discount)  # [B]
     ood = propose(key_ood, net, state.actors, batch, config)
 
     def squared_error(q, target):
@@ -109,6 +109,7 @@ def make(spec: Spec, config: Config) -> Learner:
       net, state, batch, ood, target, squared_error, config.alpha, agent_weight
     )
     metrics = metrics | {"target_mean": jnp.mean(target)}
+    metrics = metrics | {"target_std": jnp.mean(losses.disagreement(next_q))}  # of the members that made the target
     return joint_critic.actor_and_targets(net, state, metrics, batch, step, config, actor_loss)
 
   if config.agent_weights == "uniform":

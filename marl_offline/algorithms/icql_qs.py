@@ -59,6 +59,7 @@ def make(spec: Spec, config: Config) -> Learner:
 
     state, metrics = joint_critic.counterfactual_step(net, state, batch, ood, target, average_error, config.alpha)
     metrics = metrics | {"target_mean": jnp.mean(target)}
+    metrics = metrics | {"target_std": jnp.mean(losses.disagreement(next_q))}  # of the members that made the target
     return joint_critic.actor_and_targets(net, state, metrics, batch, step, config)
 
   return Learner(net.init, update, joint_critic.greedy(net))

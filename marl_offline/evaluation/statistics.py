@@ -7,6 +7,7 @@ import numpy as np
 import scipy.stats
 
 RESAMPLES = 9999
+AT_ONCE = 1000  # resamples in one array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,22 @@ class Named:
   def reduce(self, function: Callable, over: str) -> "Named":
     """`function(values, axis)` over a named axis, which goes."""
     return Named(function(self.values, axis=self._position(over)), self._without(over))
+
+  def joined(self, axes: tuple[str, ...], name: str) -> "Named":
+    """Several axes as one, which is the last: their entries in row-major order."""
+    rest = tuple(axis for axis in self.axes if axis not in axes)
+    values = self.ordered((*rest, *axes))
+    return Named(values.reshape(*values.shape[: len(rest)], -1), (*rest, name))
+
+  def ordered(self, axes: tuple[str, ...]) -> np.ndarray:
+    """The values with all axes in the order of `axes`.
+
+    Raises:
+      ValueError: other axes than its own.
+    """
+    if sorted(axes) != sorted(self.axes):
+      raise ValueError(f"axes {axes} are not {self.axes}")
+    return np.transpose(self.values, [self._position(axis) for axis in axes])
 
   def _position(self, axis: str) -> int:
     if axis not in self.axes:
@@ -77,6 +94,60 @@ def iqm_interval(x: Named, over: str, confidence: float = 0.95) -> tuple[float, 
     (x.values,), _trimmed, n_resamples=RESAMPLES, confidence_level=confidence, method="percentile", rng=0
   )
   return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def probability_of_improvement(x: Named, y: Named, over: str) -> Named:
+  """P(X > Y) + P(X = Y) / 2: the share of all pairs in which x is above y, ties one half. arXiv:2108.13264.
+
+  x and y have the same axes, and along those other than `over` the same sizes: pairs are formed within each entry.
+  """
+  rest = x._without(over)
+  left, right = x.ordered((*rest, over))[..., :, None], y.ordered((*rest, over))[..., None, :]
+  return Named(np.mean(left > right, axis=(-2, -1)) + 0.5 * np.mean(left == right, axis=(-2, -1)), rest)
+
+
+def fraction_above(x: Named, levels: np.ndarray, over: str) -> Named:
+  """Performance profile, arXiv:2108.13264 equation 4: the share of entries along `over` that lie above each level.
+
+  levels [L]; `over` goes, and an axis "level" comes last.
+  """
+  rest = x._without(over)
+  values = x.ordered((*rest, over))
+  return Named(np.stack([np.mean(values > level, axis=-1) for level in levels], axis=-1), (*rest, "level"))
+
+
+def stratified_interval(
+  statistic: Callable[..., Named],
+  *samples: Named,
+  over: str,
+  confidence: float = 0.95,
+  resamples: int = RESAMPLES,
+) -> tuple[np.ndarray, np.ndarray] | None:
+  """Percentile bootstrap interval of statistic(*samples): low and high, arrays like its values.
+
+  `over` is drawn anew with replacement within each entry of a sample's other axes (its strata), for each sample by
+  itself: arXiv:2108.13264, section 3. `statistic` is handed samples with an axis "resample" more, first, and keeps it.
+  The draws are from a fixed seed: the same numbers give the same interval.
+
+  Returns None where no sample has two entries along `over`: nothing can vary.
+  """
+  if max(sample.size(over) for sample in samples) < 2:
+    return None
+  rng, drawn = np.random.default_rng(0), []
+  for start in range(0, resamples, AT_ONCE):
+    count = min(AT_ONCE, resamples - start)
+    found = statistic(*(_resampled(rng, sample, over, count) for sample in samples))
+    drawn.append(found.ordered(("resample", *found._without("resample"))))
+  outside = 100 * (1 - confidence) / 2
+  low, high = np.percentile(np.concatenate(drawn), [outside, 100 - outside], axis=0)
+  return low, high
+
+
+def _resampled(rng: np.random.Generator, x: Named, over: str, count: int) -> Named:
+  rest = x._without(over)
+  values = x.ordered((*rest, over))
+  index = rng.integers(values.shape[-1], size=(count, *values.shape))
+  return Named(np.take_along_axis(values[None], index, axis=-1), ("resample", *rest, over))
 
 
 def _trimmed(values, axis=0):

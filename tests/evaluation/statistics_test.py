@@ -64,3 +64,79 @@ def test_wrong_axes_are_refused():
     statistics.mean(GRID, over="task")
   with pytest.raises(ValueError, match="over 'seed' alone"):
     statistics.iqm_interval(GRID, "seed")
+
+
+def scores_of(*rows):
+  return Named(np.array(rows, float), ("dataset", "seed"))
+
+
+def test_probability_of_improvement_by_hand():
+  # pairs of {1, 2} with {1, 3, 0}: 1 = 1 (1/2), 1 < 3, 1 > 0 (1), 2 > 1 (1), 2 < 3, 2 > 0 (1) -> 3.5 of 6
+  x, y = Named(np.array([1.0, 2.0]), ("seed",)), Named(np.array([1.0, 3.0, 0.0]), ("seed",))
+  assert statistics.probability_of_improvement(x, y, "seed").values == pytest.approx(3.5 / 6)
+  assert statistics.probability_of_improvement(y, x, "seed").values == pytest.approx(2.5 / 6)
+  assert statistics.probability_of_improvement(x, x, "seed").values == 0.5
+  # data set by data set: {1, 2} over {0, 1}: 1, 1/2, 1, 1 -> 3.5 of 4; {5, 5} against {5, 9}: 1/2, 0 twice -> 1 of 4
+  two = statistics.probability_of_improvement(scores_of([1, 2], [5, 5]), scores_of([0, 1], [5, 9]), "seed")
+  assert two.axes == ("dataset",) and two.values.tolist() == [3.5 / 4, 1 / 4]
+
+
+def test_fraction_above_by_hand():
+  # of 1, 2, 3, 10: four above 0, three above 1 (1 itself is not), one above 3, none above 10
+  x = scores_of([1, 2], [3, 10]).joined(("dataset", "seed"), "run")
+  assert x.axes == ("run",) and x.values.tolist() == [1, 2, 3, 10]
+  found = statistics.fraction_above(x, np.array([0, 1, 3, 10]), "run")
+  assert found.axes == ("level",) and found.values.tolist() == [1, 0.75, 0.25, 0]
+
+
+def test_joined_and_ordered_go_by_name():
+  turned = Named(scores_of([1, 2], [3, 10]).values.T, ("seed", "dataset"))
+  assert turned.joined(("dataset", "seed"), "run").values.tolist() == [1, 2, 3, 10]
+  assert turned.ordered(("dataset", "seed")).tolist() == [[1, 2], [3, 10]]
+  with pytest.raises(ValueError, match="are not"):
+    turned.ordered(("seed",))
+
+
+def pooled_iqm(x):
+  return statistics.iqm(x.joined(("dataset", "seed"), "run"), "run")
+
+
+def test_seeds_are_drawn_within_their_data_set():
+  # each data set's seeds agree, so a draw within it changes nothing; a draw over the pool would move the IQM
+  assert statistics.stratified_interval(pooled_iqm, scores_of([0, 0], [10, 10]), over="seed") == (5.0, 5.0)
+  low, high = statistics.stratified_interval(pooled_iqm, scores_of([0, 10], [0, 10]), over="seed")
+  assert (low, high) == (0.0, 10.0)  # all four alike has chance 1/16 on either side
+
+
+def test_interval_of_a_probability_by_hand():
+  # {0, 10} against {5, 5}: draws of the first give 0, 1/2, 1 with chances 1/4, 1/2, 1/4
+  x, y = scores_of([0, 10]), scores_of([5, 5])
+
+  def probability(x, y):
+    return statistics.mean(statistics.probability_of_improvement(x, y, "seed"), "dataset")
+
+  assert statistics.stratified_interval(probability, x, y, over="seed") == (0.0, 1.0)
+  assert statistics.stratified_interval(probability, x, y, over="seed", confidence=0.4) == (0.5, 0.5)
+  assert statistics.stratified_interval(probability, scores_of([1]), scores_of([2]), over="seed") is None
+
+
+def test_stratified_interval_repeats_and_is_of_the_right_width():
+  # the mean of 50 draws per stratum: half width 1.96 * sigma / sqrt(100), with sigma that of the strata
+  rng = np.random.default_rng(0)
+  x = Named(np.stack([rng.normal(0, 3, 50), rng.normal(100, 3, 50)]), ("dataset", "seed"))
+  mean = lambda x: statistics.mean(statistics.mean(x, "seed"), "dataset")  # noqa: E731
+  low, high = statistics.stratified_interval(mean, x, over="seed")
+  assert (low, high) == statistics.stratified_interval(mean, x, over="seed")
+  width = 2 * 1.96 * np.sqrt(x.values.var(axis=1).mean() / 100)
+  assert high - low == pytest.approx(width, rel=0.05)
+
+
+def test_an_interval_for_every_level_of_a_profile():
+  x = scores_of([0, 10], [5, 5])
+
+  def profile(x):
+    return statistics.mean(statistics.fraction_above(x, np.array([-1.0, 4.0, 20.0]), "seed"), "dataset")
+
+  assert profile(x).values.tolist() == [1, 0.75, 0]
+  low, high = statistics.stratified_interval(profile, x, over="seed")
+  assert (low.tolist(), high.tolist()) == ([1, 0.5, 0], [1, 1, 0])
