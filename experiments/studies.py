@@ -58,6 +58,24 @@ STUDIES = {
     tuple(("cfcql", (f"alpha={alpha}",)) for alpha in (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)),
     task="world",
   ),
+  "tau": Study(
+    "CFCQL's temperature of the agents' weights on world: its paper's figure 4. First the uniform weights of tau = 0.",
+    (
+      ("cfcql", ()),
+      *(("cfcql", ("agent_weights=softmax", f"temperature={tau}")) for tau in (0.1, 0.5, 1.0, 5.0)),
+      ("cfcql", ("agent_weights=one_hot",)),
+    ),
+    task="world",
+  ),
+  "components": Study(
+    "Which of CFCQL's parts want to be counterfactual? Its paper's table 6, there on HalfCheetah.",
+    (
+      ("cfcql", ()),
+      ("cfcql", ("target=counterfactual",)),
+      ("cfcql", ("policy_gradient=joint",)),
+      ("macql", ()),
+    ),
+  ),
 }
 
 

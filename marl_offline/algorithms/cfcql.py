@@ -60,7 +60,7 @@ def all_by_policy(net, critics, batch, policy, discount):
 
 
 def one_by_policy(net, critics, batch, policy, discount):
-  """min_e mean_i Q_e(s', a_i', a_-i') with one agent at a time by policy, the others as the data did -> [B], [E, B, N]."""
+  """min_e mean_i Q_e(s', a_i', a_-i'), one agent at a time by policy, the others as in the data -> [B], [E, B, N]."""
   mixed = jax.vmap(joint_actions.replace_one)(batch.next_action, policy)  # [B, N, N, A]
   next_q = net.critic(critics, *net.inputs.queries(batch.next_state, mixed))  # [E, B, N]
   return losses.counterfactual_target(batch.reward, discount, next_q), next_q
