@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import runs
+from experiments import runs, settings
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
@@ -82,7 +82,7 @@ def of_run(folder: pathlib.Path) -> dict[str, Any]:
     **{name: given[name] for name in ("algorithm", "task", "protocol", "set")},
     "quality": data["quality"],
     "settings_of": given["quality"],
-    "config": config["run"]["config"],
+    "config": with_defaults(given["algorithm"], config["run"]["config"]),
     "team_reward": config["run"]["team_reward"],
     "source": config["run"]["source"],
     "dataset": {name: data[name] for name in ("name", "origin", "sha256", "mean_return")},
@@ -104,6 +104,18 @@ def of_run(folder: pathlib.Path) -> dict[str, Any]:
   }
 
 
+def with_defaults(algorithm: str, config: dict[str, Any]) -> dict[str, Any]:
+  """A config as it would be told today: fields that came since have their defaults, which train as before.
+
+  Raises:
+    UserError: it has a field that is gone.
+  """
+  try:
+    return dataclasses.asdict(settings.load(algorithm).Config(**config))
+  except (TypeError, ValueError) as error:
+    raise runs.UserError(f"a run of {algorithm} is of another version of this program: {error}") from error
+
+
 def join(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
   """The seeds of both in their order.
 
@@ -113,6 +125,7 @@ def join(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
   if one is None:
     return other
   what = f"{other['algorithm']} on {other['dataset']['name']}"
+  one, other = ({**part, "config": with_defaults(part["algorithm"], part["config"])} for part in (one, other))
   for name in SAME:
     if one[name] != other[name]:
       raise runs.UserError(f"two parts of {what} differ in {name} and cannot be one cell; remove one of them")
