@@ -113,7 +113,8 @@ def main() -> None:
   text = "\n".join([
     markdown(facts),
     f"Standard deviation over {found[0]['config']['ensemble_size']} target members of Q at the target's joint "
-    "actions, mean over the batch and over the updates since the evaluation before; the ratio is taken per seed and evaluation.",
+    "actions, mean over the batch and over the updates since the evaluation before; the "
+    "ratio is taken per seed and evaluation.",
     "",
     metric_curves.origin(found),
     "",
