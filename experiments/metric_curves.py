@@ -68,7 +68,7 @@ def panels(rows: int, columns: int, last_step: int, title: str):
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.ticklabel_format(axis="x", style="plain")
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=4)
     axes.set_xlim(0, 1.02 * last_step)  # only a left end would keep what is drawn later from widening it
   for axes in grid[-1]:
     axes.set_xlabel("gradient steps")

@@ -79,8 +79,10 @@ def markdown(facts: list[dict]) -> str:
 def draw(path: pathlib.Path, found: list[dict]) -> None:
   """A column a quality; the raw spread above, its ratio to the mean target below."""
   qualities = list(dict.fromkeys(cell["quality"] for cell in found))
-  title = f"disagreement of {FLAGS.ensemble_size} members about the target's joint actions, {found[0]['task']}"
-  title = f"{title}\n({metric_curves.seeds_of(found)})"
+  members, task = found[0]["config"]["ensemble_size"], found[0]["task"]
+  title = (
+    f"disagreement of {members} members about the target's joint actions, {task}\n({metric_curves.seeds_of(found)})"
+  )
   figure, axes = metric_curves.panels(2, len(qualities), found[0]["steps"][-1], title)
   shown = {}
   for cell in found:
@@ -89,10 +91,10 @@ def draw(path: pathlib.Path, found: list[dict]) -> None:
     for row, name in enumerate(("target_std", "relative")):
       color = table_view.COLORS[cell["algorithm"]]
       shown[who] = metric_curves.band(axes[row, column], cell["steps"], series[name], color)
-      axes[row, column].set_ylim(bottom=0)
     axes[0, column].set_title(cell["quality"], fontsize=10)
   for row, name in enumerate(("target_std", "relative")):
     axes[row, 0].set_ylabel(WORDS[name])
+    axes[row, 0].set_ylim(bottom=0)  # after all is drawn: it keeps the upper end where it is
   figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
   figure.savefig(path, dpi=130)
 
@@ -110,8 +112,9 @@ def main() -> None:
   facts = [facts_of(cell) for cell in found]
   text = "\n".join([
     markdown(facts),
-    f"Standard deviation over {FLAGS.ensemble_size} target members of Q at the target's joint actions, mean over the "
-    "batch and over the updates since the evaluation before; the ratio is taken per seed and evaluation.",
+    f"Standard deviation over {found[0]['config']['ensemble_size']} target members of Q at the target's joint "
+    "actions, mean over the batch and over the updates since the evaluation before; the "
+    "ratio is taken per seed and evaluation.",
     "",
     metric_curves.origin(found),
     "",

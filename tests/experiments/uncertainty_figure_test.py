@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import cells, uncertainty_figure
+from experiments import cells, metric_curves, uncertainty_figure
 from tests.experiments import binaries
 
 TINY = ("--qualities=random", "--ensemble_size=3", "--set=batch_size=8", "--set=hidden_size=8", "--set=num_proposals=2",
@@ -41,6 +41,20 @@ def test_the_files_say_what_the_cells_hold(drawn):
   text = (folder / "uncertainty.md").read_text()
   assert text in out and f"| {means[1] / means[0]:.2f} | 2 and 2 |" in text
   assert (folder / "uncertainty.png").stat().st_size > 5000
+
+
+def test_nothing_that_is_drawn_is_cut_off(drawn, tmp_path, monkeypatch):
+  found, kept = cells.load_all(drawn[0] / "cells"), []
+  tenfold = [[10 * value for value in row] for row in found[1]["metrics"]["target_std"]]
+  found.append(found[1] | {"quality": "expert", "metrics": found[1]["metrics"] | {"target_std": tenfold}})
+  panels = metric_curves.panels
+  monkeypatch.setattr(metric_curves, "panels", lambda *args: kept.append(panels(*args)) or kept[0])
+  uncertainty_figure.draw(tmp_path / "picture.png", found)
+  for axes in kept[0][1].flat:
+    for line in axes.lines:
+      x, y = line.get_data()
+      assert axes.get_xlim()[0] <= min(x) and max(x) <= axes.get_xlim()[1]
+      assert axes.get_ylim()[0] == 0 and max(y) <= axes.get_ylim()[1]
 
 
 def test_one_of_the_two_is_shown_alone(drawn, tmp_path):
