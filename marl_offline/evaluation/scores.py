@@ -30,6 +30,17 @@ REFERENCES = {
   "world": Reference(50.9, -7.1, _OURS + "world"),
 }
 
+# spread for n agents, where no paper gives a scale: 0 is uniform play, 100 the player of collection/matched.py, which
+# drives every agent to a landmark of its own and learns nothing. One rule for every n; good play, not the best possible.
+# On this scale OMAR's expert for three agents scores 74.
+_MEASURED = {}  # n: (expert, random)
+REFERENCES |= {
+  f"spread_{n}": Reference(
+    *pair, f"measured here, 1,000 episodes each: python -m experiments.collect --references --task spread_{n}"
+  )
+  for n, pair in _MEASURED.items()
+}
+
 
 def normalized(task: str, raw):
   """100 (raw - random) / (expert - random), elementwise. A float or an array -> the same shape.
