@@ -4,11 +4,12 @@ import pytest
 
 from experiments import settings
 from marl_offline.algorithms import spacql
+from marl_offline.evaluation import scores
 from tests import games
 
 
 @pytest.mark.parametrize("protocol", settings.PROTOCOLS)
-@pytest.mark.parametrize("task", settings.TASKS)
+@pytest.mark.parametrize("task", settings.PAPER_TASKS)
 @pytest.mark.parametrize("algorithm", settings.ALGORITHMS)
 def test_every_protocol_can_be_built_and_logs_whole_periods(protocol, task, algorithm):
   for quality in settings.QUALITIES:
@@ -26,6 +27,18 @@ def test_paper_by_the_table():
   assert (run.gradient_steps, run.episodes, run.team_reward) == (10_005, 100, "mean")
   run = settings.paper("cfcql", "world", "medium")
   assert (run.config.alpha, run.config.learning_rate, run.config.ensemble_size) == (0.32, 0.001, 2)
+
+
+def test_spread_lends_its_settings_to_any_number_of_agents():
+  for algorithm in settings.ALGORITHMS:
+    assert settings.paper(algorithm, "spread_10", "random") == settings.paper(algorithm, "spread", "random")
+  for count in range(3, 11):
+    assert settings.TASKS[f"spread_{count}"]().num_agents == count
+  assert set(settings.MORE_AGENTS) <= set(scores.REFERENCES) and list(settings.PAPER_TASKS) == [
+    "spread",
+    "tag",
+    "world",
+  ]
 
 
 def test_protocols_change_what_their_names_say():
