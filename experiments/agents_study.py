@@ -42,7 +42,9 @@ def panels(points: list[studies.Point]) -> list[studies.Panel]:
   colors = studies.table_view.colors(list(cost))
   even = {"all k alike": {x: (x + 1) / (2 * x) for x, _ in points}}
   found = [studies.score_panel(points)]
-  found += [studies.Panel("$k_{eff} / n$, part of the agents replaced", share, even, False, colors)] if share else []
+  found += (
+    [studies.Panel(r"$k_\mathrm{eff} / n$, part of the agents replaced", share, even, False, colors)] if share else []
+  )
   return [*found, studies.Panel("ms an update of one seed", cost, {}, False, colors)]
 
 

@@ -85,7 +85,7 @@ def weight_panels(points: list[studies.Point]) -> list[studies.Panel]:
   colors = studies.table_view.colors(list(k_eff))
   return [
     studies.Panel("weight of k replaced agents", lines, {"all k alike": dict.fromkeys(xs, 1 / count)}, False, shade),
-    studies.Panel(r"$k_{eff} = \sum_k k\, w_k$", k_eff, even, False, colors),
+    studies.Panel(r"$k_\mathrm{eff} = \Sigma_k\, k\, w_k$", k_eff, even, False, colors),
   ]
 
 

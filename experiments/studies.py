@@ -151,7 +151,10 @@ def _ahead(first, other) -> str:
 
 
 def _interval(value: float, ends) -> str:
-  return f"{value:.1f}" + (f" [{ends[0]:.1f}, {ends[1]:.1f}]" if ends and ends[0] is not None else "")
+  def short(number):
+    return f"{round(number, 1) + 0.0:.1f}"  # 0.0 where that of -0.01 would be -0.0
+
+  return short(value) + (f" [{short(ends[0])}, {short(ends[1])}]" if ends and ends[0] is not None else "")
 
 
 def _recipe(points: Sequence[Point]) -> list[str]:
@@ -210,7 +213,7 @@ def draw(path: pathlib.Path, x_label: str, panels: Sequence[Panel]) -> None:
   figure = Figure(figsize=(4.6 * len(panels), 4.2), layout="constrained")
   for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
     xs = sorted({x for line in panel.lines.values() for x in line})
-    step = 0.012 * ((xs[-1] - xs[0]) or 1.0) if xs else 0.0
+    step = 0.016 * ((xs[-1] - xs[0]) or 1.0) if xs else 0.0
     for index, (name, line) in enumerate(panel.lines.items()):
       _line(axes, name, line, step * (index - (len(panel.lines) - 1) / 2), panel)
     for name, line in panel.dashed.items():

@@ -25,22 +25,16 @@ def read(folder):
 
 
 def test_coupling_end_to_end(tmp_path):
-  given = ("--kappas=1,0", "--algorithms=spacql,bc", "--rows=100", "--num_seeds=2")
+  given = ("--kappas=1,0", "--algorithms=bc", "--rows=100", "--num_seeds=2")
   status, out, err = call(coupling_study, tmp_path, *given)
   assert status == 0, err
   text, rows = read(tmp_path)
   assert text in out
-  assert [(row["kappa"], row["algorithm"]) for row in rows] == [
-    (k, a) for k in ("0.0", "1.0") for a in ("spacql", "bc")
-  ]
-  assert [row["dataset"] for row in rows[::2]] == [f"spread-random_kappa{k}-v1.rows100" for k in "01"]
-  action = [storage.load(tmp_path / "data" / row["dataset"])[0].action for row in rows[::2]]
-  alike = [(each == each[:, :1]).all(axis=(1, 2)).mean() for each in action]
-  assert alike == [0.0, 1.0]
-  weights = [float(word) for word in rows[0]["weights"].split()]
-  assert len(weights) == 3 and sum(weights) == pytest.approx(1, abs=0.01)
-  assert float(rows[0]["k_eff"]) == pytest.approx(np.dot(weights, [1, 2, 3]), abs=0.01)
-  assert rows[1]["weights"] == "" and rows[1]["seeds"] == "2"
+  assert [(row["kappa"], row["algorithm"], row["seeds"]) for row in rows] == [("0.0", "bc", "2"), ("1.0", "bc", "2")]
+  assert [row["dataset"] for row in rows] == [f"spread-random_kappa{k}-v1.rows100" for k in "01"]
+  action = [storage.load(tmp_path / "data" / row["dataset"])[0].action for row in rows]
+  assert [(each == each[:, :1]).all(axis=(1, 2)).mean() for each in action] == [0.0, 1.0]
+  assert all(row["weights"] == "" for row in rows)
   status, out, err = call(coupling_study, tmp_path, *given, "--show")
   assert status == 0 and text in out, err
 
@@ -51,7 +45,10 @@ def test_agents_end_to_end(tmp_path, monkeypatch):
   assert status == 0, err
   text, rows = read(tmp_path)
   (cell,) = cells.load_all(tmp_path / "out" / "cells")
-  assert text in out and rows[0]["n"] == "4" and len(rows[0]["weights"].split()) == 4
+  assert text in out and rows[0]["n"] == "4"
+  weights = [float(word) for word in rows[0]["weights"].split()]
+  assert len(weights) == 4 and sum(weights) == pytest.approx(1, abs=0.01)
+  assert float(rows[0]["k_eff"]) == pytest.approx(np.dot(weights, [1, 2, 3, 4]), abs=0.01)
   assert (rows[0]["task"], rows[0]["dataset"]) == ("spread_4", "spread_4-random-v1")
   episodes, card = storage.load(tmp_path / "data" / "spread_4-random-v1")
   assert episodes.num_agents == 4 and card["environment"]["version"] == "v1-4agents"
@@ -109,3 +106,20 @@ def test_the_table_says_who_is_ahead():
   assert "| 0.5 | 50.0 +- 50.0 | 50.0 +- 0.0 | - |" in text and "| 1 | - | - | 0.0 +- 0.0 |" in text
   assert "| 0.5 | 0.0 [-50.0, 50.0] | - |" in text and "| 1 | - | - |" in text
   assert "a note\nCritics of every algorithm: 10." in text and "commits aaaaaaaaa." in text
+
+
+def test_the_panels_of_the_weights_by_hand(tmp_path):
+  metrics = {"w_1": [[0.5], [0.7]], "w_2": [[0.5], [0.3]]}
+  points = [
+    (0.0, cell("spacql", [1.0, 2.0], metrics)),
+    (1.0, cell("spacql", [3.0, 4.0], metrics)),
+    (1.0, cell("bc", [0.0])),
+  ]
+  weights, k_eff = coupling_study.weight_panels(points)
+  assert list(weights.lines) == ["w_1", "w_2"] and set(weights.dashed["all k alike"].values()) == {0.5}
+  np.testing.assert_allclose(weights.lines["w_1"][1.0], [0.5, 0.7])
+  np.testing.assert_allclose(k_eff.lines["spacql"][0.0], [1.5, 1.3])
+  assert "bc" not in k_eff.lines and set(k_eff.dashed["all k alike"].values()) == {1.5}
+  assert coupling_study.weight_panels(points[2:]) == []
+  studies.write(points, tmp_path, "kappa", "kappa", [], [studies.score_panel(points), weights, k_eff])
+  assert (tmp_path / "study.png").stat().st_size > 5000
