@@ -11,12 +11,12 @@ import pathlib
 
 from absl import flags
 
-from experiments import grid, launch, runs, settings, studies
+from experiments import grid, launch, runs, settings, study_view
 from experiments.cells import Cell
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_list("agents", ["3", "4", "6", "8", "10"], "how many agents and landmarks", flag_values=FLAGS)
-studies.define_flags(FLAGS, out="results/agents")
+study_view.define_flags(FLAGS, out="results/agents")
 QUALITY = "random"
 NOTES = (
   "n agents and n landmarks; from 4 on everything starts in [-2, 2]^2 instead of [-1, 1]^2, as in the original task. "
@@ -35,37 +35,40 @@ def tasks() -> dict[str, int]:
   return {known[word]: int(word) for word in sorted(wanted, key=int)}
 
 
-def panels(points: list[studies.Point]) -> list[studies.Panel]:
+def panels(points: list[study_view.Point]) -> list[study_view.Panel]:
   """Score, k_eff / n where there are weights, milliseconds."""
-  share = studies.by_algorithm(points, lambda cell: _share(cell))
-  cost = studies.by_algorithm(points, studies.milliseconds)
-  colors = studies.table_view.colors(list(cost))
+  share = study_view.by_algorithm(points, lambda cell: _share(cell))
+  cost = study_view.by_algorithm(points, study_view.milliseconds)
+  colors = study_view.table_view.colors(list(cost))
   even = {"all k alike": {x: (x + 1) / (2 * x) for x, _ in points}}
-  found = [studies.score_panel(points)]
+  found = [study_view.score_panel(points)]
   found += (
-    [studies.Panel(r"$k_\mathrm{eff} / n$, part of the agents replaced", share, even, False, colors)] if share else []
+    [study_view.Panel(r"$k_\mathrm{eff} / n$, part of the agents replaced", share, even, False, colors)]
+    if share
+    else []
   )
-  return [*found, studies.Panel("ms an update of one seed", cost, {}, False, colors)]
+  return [*found, study_view.Panel("ms an update of one seed", cost, {}, False, colors)]
 
 
 def _share(cell):
-  k_eff = studies.effective(cell)
-  return None if k_eff is None else k_eff / studies.weights(cell).shape[1]
+  k_eff = study_view.effective(cell)
+  return None if k_eff is None else k_eff / study_view.weights(cell).shape[1]
 
 
 def main() -> None:
   """The binary."""
   agents, out = tasks(), pathlib.Path(FLAGS.out)
   wanted = [
-    Cell(algorithm, task, QUALITY, FLAGS.protocol, studies.changes(algorithm, FLAGS), **grid.shortened(FLAGS))
+    Cell(algorithm, task, QUALITY, FLAGS.protocol, study_view.changes(algorithm, FLAGS), **grid.shortened(FLAGS))
     for task in agents
     for algorithm in FLAGS.algorithms
   ]
   found = grid.fill(wanted, FLAGS)
-  studies.require(found, out)
+  study_view.require(found, out)
   points = [(agents[cell["task"]], cell) for cell in found]
   print(
-    studies.write(points, out, "n", "number of agents", NOTES, panels(points)) + f"\n{out / 'study'}.md, .csv and .png"
+    study_view.write(points, out, "n", "number of agents", NOTES, panels(points))
+    + f"\n{out / 'study'}.md, .csv and .png"
   )
 
 

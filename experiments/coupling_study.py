@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import cells, collect, grid, launch, runs, settings, studies
+from experiments import cells, collect, grid, launch, runs, settings, study_view
 from experiments.cells import Cell
 from marl_offline.datasets import storage
 
@@ -22,7 +22,7 @@ flags.DEFINE_list("kappas", ["0", "0.25", "0.5", "0.75", "1"], "each in [0, 1]",
 flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
 flags.DEFINE_string("quality", "random", "random, medium or expert: who acts, and whose settings", flag_values=FLAGS)
 flags.DEFINE_integer("rows", None, "of each data set, where not the standard number", lower_bound=1, flag_values=FLAGS)
-studies.define_flags(FLAGS, out="results/coupling")
+study_view.define_flags(FLAGS, out="results/coupling")
 NOTES = (
   "kappa: maximal excess correlation of the behavior, arXiv:2511.07629 definition 1. At every step all agents act by "
   "one draw with probability kappa and each by its own otherwise; an agent by itself acts alike for every kappa.",
@@ -69,23 +69,23 @@ def make_data(kappa: float) -> None:
       raise
 
 
-def weight_panels(points: list[studies.Point]) -> list[studies.Panel]:
+def weight_panels(points: list[study_view.Point]) -> list[study_view.Panel]:
   """w_k and k_eff of SPaCQL; none without it."""
-  found = [(x, cell) for x, cell in points if studies.weights(cell) is not None]
+  found = [(x, cell) for x, cell in points if study_view.weights(cell) is not None]
   if not found:
     return []
   from matplotlib import colormaps
 
-  count = studies.weights(found[0][1]).shape[1]
+  count = study_view.weights(found[0][1]).shape[1]
   shade = {f"w_{k + 1}": colormaps["viridis"](0.85 * k / max(count - 1, 1)) for k in range(count)}
-  lines = {name: {x: studies.weights(cell)[:, k] for x, cell in found} for k, name in enumerate(shade)}
+  lines = {name: {x: study_view.weights(cell)[:, k] for x, cell in found} for k, name in enumerate(shade)}
   xs = [x for x, _ in found]
-  k_eff = studies.by_algorithm(found, studies.effective)
+  k_eff = study_view.by_algorithm(found, study_view.effective)
   even = {"all k alike": dict.fromkeys(xs, (count + 1) / 2)}
-  colors = studies.table_view.colors(list(k_eff))
+  colors = study_view.table_view.colors(list(k_eff))
   return [
-    studies.Panel("weight of k replaced agents", lines, {"all k alike": dict.fromkeys(xs, 1 / count)}, False, shade),
-    studies.Panel(r"$k_\mathrm{eff} = \Sigma_k\, k\, w_k$", k_eff, even, False, colors),
+    study_view.Panel("weight of k replaced agents", lines, {"all k alike": dict.fromkeys(xs, 1 / count)}, False, shade),
+    study_view.Panel(r"$k_\mathrm{eff} = \Sigma_k\, k\, w_k$", k_eff, even, False, colors),
   ]
 
 
@@ -98,7 +98,7 @@ def main() -> None:
       FLAGS.task,
       FLAGS.quality,
       FLAGS.protocol,
-      studies.changes(algorithm, FLAGS),
+      study_view.changes(algorithm, FLAGS),
       str(folder_of(kappa)),
       **grid.shortened(FLAGS),
     ): kappa
@@ -110,11 +110,11 @@ def main() -> None:
   for kappa in [] if FLAGS.show else sorted(lacking):
     make_data(kappa)
   found = grid.fill(list(wanted), FLAGS)
-  studies.require(found, out)
+  study_view.require(found, out)
   of_data = {folder_of(kappa).name: kappa for kappa in values}
   points = [(of_data[cell["dataset"]["name"]], cell) for cell in found]
-  panels = [studies.score_panel(points), *weight_panels(points)]
-  text = studies.write(points, out, "kappa", r"$\kappa$, excess correlation of the behavior", NOTES, panels)
+  panels = [study_view.score_panel(points), *weight_panels(points)]
+  text = study_view.write(points, out, "kappa", r"$\kappa$, excess correlation of the behavior", NOTES, panels)
   print(text + f"\n{out / 'study'}.md, .csv and .png")
 
 

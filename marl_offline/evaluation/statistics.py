@@ -61,24 +61,6 @@ def iqm(x: Named, over: str) -> Named:
   return x.reduce(_trimmed, over)
 
 
-def iqm_interval(x: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
-  """Percentile bootstrap interval of the IQM over the one axis of `x`; None for a single entry, which has no spread.
-
-  The resamples are drawn from a fixed seed: the same numbers give the same interval.
-
-  Raises:
-    ValueError: x has other axes than `over` alone.
-  """
-  if x.axes != (over,):
-    raise ValueError(f"the interval is over {over!r} alone, but the axes are {x.axes}; average the others first")
-  if x.size(over) < 2:
-    return None
-  result = scipy.stats.bootstrap(
-    (x.values,), _trimmed, n_resamples=RESAMPLES, confidence_level=confidence, method="percentile", rng=0
-  )
-  return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
 def iqm_difference_interval(x: Named, y: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
   """Percentile bootstrap interval of iqm(x) - iqm(y), each resampled by itself; None where one has a single entry.
 
@@ -100,6 +82,24 @@ def iqm_difference_interval(x: Named, y: Named, over: str, confidence: float = 0
     method="percentile",
     vectorized=True,
     rng=0,
+  )
+  return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def iqm_interval(x: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
+  """Percentile bootstrap interval of the IQM over the one axis of `x`; None for a single entry, which has no spread.
+
+  The resamples are drawn from a fixed seed: the same numbers give the same interval.
+
+  Raises:
+    ValueError: x has other axes than `over` alone.
+  """
+  if x.axes != (over,):
+    raise ValueError(f"the interval is over {over!r} alone, but the axes are {x.axes}; average the others first")
+  if x.size(over) < 2:
+    return None
+  result = scipy.stats.bootstrap(
+    (x.values,), _trimmed, n_resamples=RESAMPLES, confidence_level=confidence, method="percentile", rng=0
   )
   return float(result.confidence_interval.low), float(result.confidence_interval.high)
 

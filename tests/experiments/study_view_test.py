@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from experiments import agents_study, cells, collect, coupling_study, studies
+from experiments import agents_study, cells, collect, coupling_study, study_view
 from marl_offline.datasets import storage
 from tests.experiments import binaries
 
@@ -92,17 +92,17 @@ def test_weights_and_costs_by_hand():
   # two seeds, two evaluations; the last column counts: w = (0.5, 0.3, 0.2) and (0.6, 0.4, 0): k_eff 1.7 and 1.4
   metrics = {"w_2": [[9, 0.3], [9, 0.4]], "w_1": [[9, 0.5], [9, 0.6]], "w_3": [[9, 0.2], [9, 0.0]], "u_1": [[1, 1]] * 2}
   of_spacql = cell("spacql", [159.8, 516.8], metrics, runs=((2, 50.0), (1, 25.0)))
-  np.testing.assert_allclose(studies.weights(of_spacql), [[0.5, 0.3, 0.2], [0.6, 0.4, 0.0]])
-  np.testing.assert_allclose(studies.effective(of_spacql), [1.7, 1.4])
+  np.testing.assert_allclose(study_view.weights(of_spacql), [[0.5, 0.3, 0.2], [0.6, 0.4, 0.0]])
+  np.testing.assert_allclose(study_view.effective(of_spacql), [1.7, 1.4])
   # 20 ms a step of two seeds at once, 40 ms a step of one: 60 ms for three seeds
-  assert studies.milliseconds(of_spacql) == pytest.approx(20.0)
-  assert studies.weights(cell("bc", [1.0])) is None and studies.effective(cell("bc", [1.0])) is None
+  assert study_view.milliseconds(of_spacql) == pytest.approx(20.0)
+  assert study_view.weights(cell("bc", [1.0])) is None and study_view.effective(cell("bc", [1.0])) is None
 
 
 def test_the_table_says_who_is_ahead():
   # scores 0 and 100 against 50 and 50: the IQMs are alike, resampled they differ by -50 to 50
   points = [(0.5, cell("spacql", [159.8, 516.8])), (0.5, cell("cfcql", [338.3, 338.3])), (1.0, cell("bc", [159.8]))]
-  text = studies.markdown("kappa", points, ["a note"])
+  text = study_view.markdown("kappa", points, ["a note"])
   assert "| 0.5 | 50.0 +- 50.0 | 50.0 +- 0.0 | - |" in text and "| 1 | - | - | 0.0 +- 0.0 |" in text
   assert "| 0.5 | 0.0 [-50.0, 50.0] | - |" in text and "| 1 | - | - |" in text
   assert "a note\nCritics of every algorithm: 10." in text and "commits aaaaaaaaa." in text
@@ -121,5 +121,5 @@ def test_the_panels_of_the_weights_by_hand(tmp_path):
   np.testing.assert_allclose(k_eff.lines["spacql"][0.0], [1.5, 1.3])
   assert "bc" not in k_eff.lines and set(k_eff.dashed["all k alike"].values()) == {1.5}
   assert coupling_study.weight_panels(points[2:]) == []
-  studies.write(points, tmp_path, "kappa", "kappa", [], [studies.score_panel(points), weights, k_eff])
+  study_view.write(points, tmp_path, "kappa", "kappa", [], [study_view.score_panel(points), weights, k_eff])
   assert (tmp_path / "study.png").stat().st_size > 5000
