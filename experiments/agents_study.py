@@ -42,11 +42,8 @@ def panels(points: list[study_view.Point]) -> list[study_view.Panel]:
   colors = study_view.table_view.colors(list(cost))
   even = {"all k alike": {x: (x + 1) / (2 * x) for x, _ in points}}
   found = [study_view.score_panel(points)]
-  found += (
-    [study_view.Panel(r"$k_\mathrm{eff} / n$, part of the agents replaced", share, even, False, colors)]
-    if share
-    else []
-  )
+  label = r"$k_\mathrm{eff} / n$, part of the agents replaced"
+  found += [study_view.Panel(label, share, even, False, colors)] if share else []
   return [*found, study_view.Panel("ms an update of one seed", cost, {}, False, colors)]
 
 
@@ -66,10 +63,8 @@ def main() -> None:
   found = grid.fill(wanted, FLAGS)
   study_view.require(found, out)
   points = [(agents[cell["task"]], cell) for cell in found]
-  print(
-    study_view.write(points, out, "n", "number of agents", NOTES, panels(points))
-    + f"\n{out / 'study'}.md, .csv and .png"
-  )
+  text = study_view.write(points, out, "n", "number of agents", NOTES, panels(points))
+  print(text + f"\n{out / 'study'}.md, .csv and .png")
 
 
 if __name__ == "__main__":

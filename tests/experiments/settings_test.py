@@ -29,18 +29,6 @@ def test_paper_by_the_table():
   assert (run.config.alpha, run.config.learning_rate, run.config.ensemble_size) == (0.32, 0.001, 2)
 
 
-def test_spread_lends_its_settings_to_any_number_of_agents():
-  for algorithm in settings.ALGORITHMS:
-    assert settings.paper(algorithm, "spread_10", "random") == settings.paper(algorithm, "spread", "random")
-  for count in range(3, 11):
-    assert settings.TASKS[f"spread_{count}"]().num_agents == count
-  assert set(settings.MORE_AGENTS) <= set(scores.REFERENCES) and list(settings.PAPER_TASKS) == [
-    "spread",
-    "tag",
-    "world",
-  ]
-
-
 def test_protocols_change_what_their_names_say():
   paper = settings.paper("spacql", "tag", "expert")
   layer, data = settings.layer_norm("spacql", "tag", "expert"), settings.data_norm("spacql", "tag", "expert")
@@ -92,3 +80,10 @@ def test_override_keeps_each_fields_type():
 def test_override_refuses_in_one_sentence(item, words):
   with pytest.raises(ValueError, match=words):
     settings.override(spacql.Config(), [item])
+
+
+def test_spread_lends_its_settings_to_any_number_of_agents():
+  for algorithm in settings.ALGORITHMS:
+    assert settings.paper(algorithm, "spread_10", "random") == settings.paper(algorithm, "spread", "random")
+  assert [settings.TASKS[f"spread_{n}"]().num_agents for n in range(3, 11)] == list(range(3, 11))
+  assert set(settings.MORE_AGENTS) <= set(scores.REFERENCES)
