@@ -3,7 +3,11 @@
   python -m experiments.collect --task spread --quality medium-replay --data_dir data
 
 writes data/spread-medium-replay-v1 (see marl_offline/datasets/storage.py for the format). The policies ship with the
-package; --from_scratch trains them anew first. `--quality all` makes the four of them.
+package; --from_scratch trains them anew first. `--quality all` makes the four of them. --kappa couples the agents:
+
+  python -m experiments.collect --task spread --quality random --kappa 0.25
+
+writes data/spread-random_kappa0.25-v1, a quality of its own (see marl_offline/collection/coupled.py).
 """
 
 import os
@@ -14,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from experiments import launch, runs, settings
-from marl_offline.collection import library, policies, record
+from marl_offline.collection import library, matched, policies, record
 from marl_offline.datasets import storage
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import scores
@@ -39,23 +43,37 @@ NUM_ROWS = flags.DEFINE_integer(
 FROM_SCRATCH = flags.DEFINE_bool(
   "from_scratch", False, "train the policies here instead of using the shipped ones", flag_values=FLAGS
 )
-
+KAPPA = flags.DEFINE_float(
+  "kappa", None, "probability that all agents act by one draw, a step; it becomes part of the name", flag_values=FLAGS
+)
 REFERENCES = flags.DEFINE_bool(
-  "references", False, "only measure what scores 0 and 100: uniform play and the last policy", flag_values=FLAGS
+  "references", False, "only measure what scores 0 and 100: uniform play and the best that we have", flag_values=FLAGS
 )
 
 VERSION = "v1"
-ROWS = {quality: dict.fromkeys(settings.TASKS, 1_000_000) for quality in settings.QUALITIES}
+ROWS = {quality: dict.fromkeys(settings.PAPER_TASKS, 1_000_000) for quality in settings.QUALITIES}
 ROWS["medium-replay"] = {"spread": 97_500, "tag": 62_500, "world": 80_000}  # as many as OMAR's files hold
+# One number for all of them, so that only the agents differ; a million rows of ten agents would be 2.5 GB.
+ROWS["random"] |= dict.fromkeys(settings.MORE_AGENTS, 250_000)
+COUPLING = ("kappa at most: less where noise is clipped", "kappa of arXiv:2511.07629 definition 1, exactly")
 LICENCE = "made by this program, no third party's data in it"
+REFERENCE_SEED, REFERENCE_EPISODES = 1_000_000, 1_000
 
 
-def uniform(episodes: int) -> tuple[list[record.Behavior], list[dict]]:
-  """Random data: every agent and component independently uniform in [-1, 1]."""
-  return [record.Behavior(None, 1.0, episodes)], [{"policy": "uniform in [-1, 1]", "episodes": episodes}]
+def uniform(episodes: int, kappa: float | None = None) -> tuple[list[record.Behavior], list[dict]]:
+  """Random data: every component uniform in [-1, 1], agents independent but for kappa."""
+  words = {"policy": "uniform in [-1, 1]" + together(kappa), "episodes": episodes}
+  return [record.Behavior(None, 1.0, episodes, kappa)], [words]
 
 
-def snapshots(shelf: policies.Library, quality: str, episodes: int) -> tuple[list[record.Behavior], list[dict]]:
+def together(kappa: float | None) -> str:
+  """What the card adds to a policy's name where agents are coupled."""
+  return "" if kappa is None else f"; with probability {kappa:g} a step one draw for all agents, else each its own"
+
+
+def snapshots(
+  shelf: policies.Library, quality: str, episodes: int, kappa: float | None = None
+) -> tuple[list[record.Behavior], list[dict]]:
   """Who acts in how many episodes, in the order of training, and the card's words on them."""
   mixture = shelf.mixture(quality)
   ends = [round(share * episodes) for share in np.cumsum([share for _, share, _ in mixture])]
@@ -64,9 +82,9 @@ def snapshots(shelf: policies.Library, quality: str, episodes: int) -> tuple[lis
     if end == start:
       continue
     actor = shelf.actor(snapshot)
-    acting.append(record.Behavior(actor, noise, end - start))
+    acting.append(record.Behavior(actor, noise, end - start, kappa))
     steps = shelf.facts["curve"]["env_steps"][shelf.facts["kept"][snapshot]]
-    policy = f"{shelf.facts['learner']} after {steps} steps, seed {shelf.facts['seed']}"
+    policy = f"{shelf.facts['learner']} after {steps} steps, seed {shelf.facts['seed']}{together(kappa)}"
     std = float(noise * np.exp(actor["log_std"]).mean())
     words.append({"policy": policy, "noise_std": round(std, 3), "episodes": end - start})
   return acting, words
@@ -96,6 +114,27 @@ def version_of(seed: int, rows: int | None, from_scratch: bool) -> str:
   return VERSION + "".join(words for words, present in parts if present)
 
 
+def name_of(quality: str, kappa: float | None) -> str:
+  """The quality that a data set is named by."""
+  return quality if kappa is None else f"{quality}_kappa{kappa:g}"
+
+
+def check(task: str, quality: str, kappa: float | None) -> None:
+  """Refuses what cannot be made.
+
+  Raises:
+    UserError: the task has no such data, or kappa is none.
+  """
+  if task not in ROWS[quality]:
+    raise runs.UserError(f"--quality={quality} of {task}: no policies are known for it; --quality=random needs none")
+  if kappa is not None and not 0 <= kappa <= 1:
+    raise runs.UserError(f"--kappa={kappa} must lie in [0, 1]")
+  if kappa is not None and quality == "medium-replay":
+    raise runs.UserError(
+      "--kappa: medium-replay mixes policies, which correlates agents by itself; take another quality"
+    )
+
+
 def make(
   task: str,
   quality: str,
@@ -104,13 +143,15 @@ def make(
   seed: int = 0,
   rows: int | None = None,
   from_scratch: bool = False,
+  kappa: float | None = None,
 ) -> pathlib.Path:
   """Makes one data set and returns its folder.
 
   Raises:
     DataError: the folder exists already, or the disk refuses.
-    UserError: rows is not a positive multiple of the episode's length.
+    UserError: rows is not a positive multiple of the episode's length; see check.
   """
+  check(task, quality, kappa)
   environment = settings.TASKS[task]()
   wanted = ROWS[quality][task] if rows is None else rows
   if wanted <= 0 or wanted % environment.horizon:
@@ -118,19 +159,23 @@ def make(
       f"rows={wanted} must be a positive multiple of {environment.horizon}, the length of an episode"
     )
   version = version_of(seed, rows, from_scratch)
-  folder = storage.folder_of(data_dir, task, quality, version)
+  name = name_of(quality, kappa)
+  folder = storage.folder_of(data_dir, task, name, version)
   if folder.exists():
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
   shelf = None if quality == "random" else open_library(task, pathlib.Path(data_dir), seed, from_scratch)
   num_episodes = wanted // environment.horizon
-  acting, words = snapshots(shelf, quality, num_episodes) if shelf else uniform(num_episodes)
-  episodes = record.record(environment, acting, seed, title=f"{task} {quality}")
+  acting, words = snapshots(shelf, quality, num_episodes, kappa) if shelf else uniform(num_episodes, kappa)
+  episodes = record.record(environment, acting, seed, title=f"{task} {name}")
   mean = episodes.returns().mean()
+  extra = {"learning_curve": shelf.facts["curve"]} if shelf else {}
+  if kappa is not None:
+    extra["coupling"] = {"kappa": kappa, "meaning": COUPLING[quality == "random"]}
   storage.save(
     folder,
     episodes,
     task=task,
-    quality=quality,
+    quality=name,
     version=version,
     environment={
       "name": environment.name,
@@ -142,19 +187,27 @@ def make(
     source="collected by experiments.collect",
     licence=LICENCE,
     normalized_mean=float(scores.normalized(task, mean)),
-    extra={"learning_curve": shelf.facts["curve"]} if shelf else None,
+    extra=extra,
   )
   return folder
 
 
 def references(task: str) -> dict[str, float]:
-  """Mean returns of uniform play and of the shipped library's last policy with its own noise, 1,000 episodes each."""
-  environment, shelf = settings.TASKS[task](), policies.load(task)
-  players = {"random": record.Behavior(None, 1.0, 1000), "expert": record.Behavior(shelf.actor(-1), 1.0, 1000)}
-  return {
-    name: round(float(record.record(environment, [player], 1_000_000, f"{task} {name}").returns().mean()), 1)
-    for name, player in players.items()
-  }
+  """Mean returns of uniform play and of the shipped library's last policy with its own noise, 1,000 episodes each.
+
+  spread with a number of agents has no library; its other end is matched.py's player.
+  """
+  environment = settings.TASKS[task]()
+
+  def played(behavior, name):
+    return record.record(environment, [behavior], REFERENCE_SEED, f"{task} {name}").returns()
+
+  returns = {"random": played(record.Behavior(None, 1.0, REFERENCE_EPISODES), "random")}
+  if task in settings.MORE_AGENTS:
+    returns["expert"] = matched.returns(environment, REFERENCE_EPISODES, REFERENCE_SEED)
+  else:
+    returns["expert"] = played(record.Behavior(policies.load(task).actor(-1), 1.0, REFERENCE_EPISODES), "expert")
+  return {name: round(float(each.mean()), 1) for name, each in returns.items()}
 
 
 def main() -> None:
@@ -164,12 +217,17 @@ def main() -> None:
     print(f"{task}: {references(task)}")
     return
   quality = runs.choose("quality", QUALITY.value, [*settings.QUALITIES, "all"])
-  for each in settings.QUALITIES if quality == "all" else [quality]:
-    there = storage.folder_of(DATA_DIR.value, task, each, version_of(SEED.value, NUM_ROWS.value, FROM_SCRATCH.value))
+  wanted = settings.QUALITIES if quality == "all" else [quality]
+  for each in wanted:
+    check(task, each, KAPPA.value)
+  version = version_of(SEED.value, NUM_ROWS.value, FROM_SCRATCH.value)
+  given = {"seed": SEED.value, "rows": NUM_ROWS.value, "from_scratch": FROM_SCRATCH.value, "kappa": KAPPA.value}
+  for each in wanted:
+    there = storage.folder_of(DATA_DIR.value, task, name_of(each, KAPPA.value), version)
     if quality == "all" and there.exists():
       print(f"{there} is there already")
       continue
-    folder = make(task, each, DATA_DIR.value, seed=SEED.value, rows=NUM_ROWS.value, from_scratch=FROM_SCRATCH.value)
+    folder = make(task, each, DATA_DIR.value, **given)
     print(f"{folder}  (python -m experiments.inspect_data --folder {folder} shows it)")
 
 

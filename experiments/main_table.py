@@ -18,7 +18,7 @@ from marl_offline.training import logs
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_list("algorithms", list(settings.ALGORITHMS), "the columns", flag_values=FLAGS)
-flags.DEFINE_list("tasks", list(settings.TASKS), "of the rows", flag_values=FLAGS)
+flags.DEFINE_list("tasks", list(settings.PAPER_TASKS), "of the rows", flag_values=FLAGS)
 flags.DEFINE_list("qualities", list(settings.QUALITIES), "of the rows", flag_values=FLAGS)
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of every algorithm's Config; repeatable", flag_values=FLAGS)

@@ -54,8 +54,8 @@ _ROWS = {
 
 
 def lookup(algorithm: str, task: str, quality: str) -> Score | None:
-  """What the paper prints for this cell; None where no paper does."""
+  """What the paper prints for this cell; None where no paper does, as for data of our own making."""
   for (name, place, source), row in _ROWS.items():
-    if (name, place) == (algorithm, task):
+    if (name, place) == (algorithm, task) and quality in QUALITIES:
       return Score(*row[QUALITIES.index(quality)], source)
   return None

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from marl_offline.collection import mappo
+from marl_offline.collection import coupled, mappo
 from marl_offline.datasets import storage
 from marl_offline.environments.api import PureEnvironment
 
@@ -22,18 +22,28 @@ class Behavior(NamedTuple):
   actor: Any
   noise: float  # factor on the actor's own standard deviation
   episodes: int
+  coupling: float | None = None  # probability that all agents share a step's draw, see coupled.py; None: no such draw
 
 
-@functools.partial(jax.jit, static_argnames=("environment", "uniform"))
-def _play(environment: PureEnvironment, actor: Any, noise: jax.Array, key: jax.Array, uniform: bool) -> dict[str, Any]:
-  """COPIES episodes. Returns arrays [C, T, ...] and the final observations and actions [C, ...]."""
+def _uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+
+
+@functools.partial(jax.jit, static_argnames="environment")
+def _play(environment: PureEnvironment, behavior: Behavior, key: jax.Array) -> dict[str, Any]:
+  """COPIES episodes. Returns arrays [C, T, ...] and the final observations and actions [C, ...].
+
+  behavior: its episodes are not read. No coupling leaves the stream of random numbers as it always was.
+  """
+  actor, noise, _, coupling = behavior
 
   def act(obs, key):
     shape = (COPIES, environment.num_agents, environment.action_size)
-    if uniform:
-      return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
-    scale = noise * jnp.exp(actor["log_std"])
-    return jnp.clip(mappo.mean_action(actor, obs) + scale * jax.random.normal(key, shape), -1.0, 1.0)
+    one = _uniform if actor is None else jax.random.normal
+    drawn = one(key, shape) if coupling is None else coupled.draw(one, key, shape, coupling)
+    if actor is None:
+      return drawn
+    return jnp.clip(mappo.mean_action(actor, obs) + noise * jnp.exp(actor["log_std"]) * drawn, -1.0, 1.0)
 
   def one_step(state, key):
     key_act, key_task = jax.random.split(key)
@@ -67,7 +77,7 @@ def record(environment: PureEnvironment, behaviors: Sequence[Behavior], seed: in
       left = behavior.episodes
       while left:
         count, key = min(left, COPIES), jax.random.fold_in(run_key, call)
-        played = _play(environment, behavior.actor, jnp.float32(behavior.noise), key, behavior.actor is None)
+        played = _play(environment, jax.tree.map(jnp.float32, behavior._replace(episodes=0)), key)
         parts.append({name: np.asarray(array)[:count] for name, array in played.items()})
         left, call = left - count, call + 1
         bar.update(count)

@@ -78,6 +78,31 @@ def iqm(x: Named, over: str) -> Named:
   return x.reduce(_trimmed, over)
 
 
+def iqm_difference_interval(x: Named, y: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
+  """Percentile bootstrap interval of iqm(x) - iqm(y), each resampled by itself; None where one has a single entry.
+
+  The resamples are drawn from a fixed seed.
+
+  Raises:
+    ValueError: x or y has other axes than `over` alone.
+  """
+  for each in (x, y):
+    if each.axes != (over,):
+      raise ValueError(f"the interval is over {over!r} alone, but the axes are {each.axes}; average the others first")
+  if min(x.size(over), y.size(over)) < 2:
+    return None
+  result = scipy.stats.bootstrap(
+    (x.values, y.values),
+    lambda x, y, axis: _trimmed(x, axis) - _trimmed(y, axis),
+    n_resamples=RESAMPLES,
+    confidence_level=confidence,
+    method="percentile",
+    vectorized=True,
+    rng=0,
+  )
+  return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
 def iqm_interval(x: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
   """Percentile bootstrap interval of the IQM over the one axis of `x`; None for a single entry, which has no spread.
 

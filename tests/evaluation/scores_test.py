@@ -26,6 +26,15 @@ def test_omar_stands_beside():
   }
 
 
+def test_more_agents_by_hand():
+  # three agents: OMAR's expert, 516.8, on the common scale: (516.8 - 162.1) / (640.0 - 162.1) = 354.7 / 477.9 = 74.2
+  assert scores.normalized("spread_3", 516.8) == pytest.approx(74.2, abs=0.05)
+  # 25 steps with 10 for each of n landmarks are the most that there can be
+  assert all(scores.REFERENCES[f"spread_{n}"].expert < 250 * n for n in range(3, 11))
+
+
 def test_an_unknown_task_is_refused_not_guessed():
-  with pytest.raises(ValueError, match=r"no reference returns for task 'chess'; known: \['spread', 'tag', 'world'\]"):
+  with pytest.raises(
+    ValueError, match=r"no reference returns for task 'chess'; known: \['spread', 'spread_10', 'spread_3'"
+  ):
     scores.normalized("chess", 1.0)

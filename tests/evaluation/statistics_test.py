@@ -51,6 +51,16 @@ def test_interval_repeats_and_holds_the_iqm():
   assert statistics.iqm_interval(x, "seed", confidence=0.5)[0] > low
 
 
+def test_interval_of_a_difference_by_hand():
+  # {0, 10} minus {3, 3}: resampled IQMs 0, 5, 10 less 3; the ends are -3 and 7
+  x, y = Named(np.array([0.0, 10.0]), ("seed",)), Named(np.array([3.0, 3.0]), ("seed",))
+  assert statistics.iqm_difference_interval(x, y, "seed") == (-3.0, 7.0)
+  assert statistics.iqm_difference_interval(y, x, "seed") == (-7.0, 3.0)
+  assert statistics.iqm_difference_interval(x, Named(np.array([3.0]), ("seed",)), "seed") is None
+  with pytest.raises(ValueError, match="over 'seed' alone"):
+    statistics.iqm_difference_interval(x, GRID, "seed")
+
+
 def test_one_seed_has_no_interval():
   assert statistics.iqm_interval(Named(np.array([1.0]), ("seed",)), "seed") is None
 

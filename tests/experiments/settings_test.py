@@ -4,11 +4,12 @@ import pytest
 
 from experiments import settings
 from marl_offline.algorithms import spacql
+from marl_offline.evaluation import scores
 from tests import games
 
 
 @pytest.mark.parametrize("protocol", settings.PROTOCOLS)
-@pytest.mark.parametrize("task", settings.TASKS)
+@pytest.mark.parametrize("task", settings.PAPER_TASKS)
 @pytest.mark.parametrize("algorithm", settings.ALGORITHMS)
 def test_every_protocol_can_be_built_and_logs_whole_periods(protocol, task, algorithm):
   for quality in settings.QUALITIES:
@@ -123,3 +124,10 @@ def test_override_keeps_each_fields_type():
 def test_override_refuses_in_one_sentence(item, words):
   with pytest.raises(ValueError, match=words):
     settings.override(spacql.Config(), [item])
+
+
+def test_spread_lends_its_settings_to_any_number_of_agents():
+  for algorithm in settings.ALGORITHMS:
+    assert settings.paper(algorithm, "spread_10", "random") == settings.paper(algorithm, "spread", "random")
+  assert [settings.TASKS[f"spread_{n}"]().num_agents for n in range(3, 11)] == list(range(3, 11))
+  assert set(settings.MORE_AGENTS) <= set(scores.REFERENCES)

@@ -1,0 +1,122 @@
+"""Where does partial replacement stop paying as the behavior's agents become correlated? Scores over kappa.
+
+  python -m experiments.coupling_study --kappas 0,0.25,0.5,0.75,1 --num_seeds 5 --out results/coupling
+
+makes data whose agents share a draw with probability kappa (see marl_offline/collection/coupled.py) where it is
+missing, trains what is missing, and writes study.md, study.csv and study.png. The data sets differ in nothing else:
+same seed, same rows. Stop it whenever you like; the same command goes on, and several share the work. Exit status as
+main_table.
+"""
+
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from experiments import cells, collect, grid, launch, runs, settings, study_view
+from experiments.cells import Cell
+from marl_offline.datasets import storage
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_list("kappas", ["0", "0.25", "0.5", "0.75", "1"], "each in [0, 1]", flag_values=FLAGS)
+flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
+flags.DEFINE_string("quality", "random", "random, medium or expert: who acts, and whose settings", flag_values=FLAGS)
+flags.DEFINE_integer("rows", None, "of each data set, where not the standard number", lower_bound=1, flag_values=FLAGS)
+study_view.define_flags(FLAGS, out="results/coupling")
+NOTES = (
+  "kappa: maximal excess correlation of the behavior, arXiv:2511.07629 definition 1. At every step all agents act by "
+  "one draw with probability kappa and each by its own otherwise; an agent by itself acts alike for every kappa.",
+)
+
+
+def kappas() -> list[float]:
+  """--kappas.
+
+  Raises:
+    UserError: one is no number, or there is no data of it.
+  """
+  task = runs.choose("task", FLAGS.task, settings.TASKS)
+  quality = runs.choose("quality", FLAGS.quality, settings.QUALITIES)
+  try:
+    values = sorted({float(word) for word in FLAGS.kappas})
+  except ValueError as error:
+    raise runs.UserError(f"--kappas={','.join(FLAGS.kappas)}: {error}") from error
+  for value in values:
+    collect.check(task, quality, value)
+  return values
+
+
+def folder_of(kappa: float) -> pathlib.Path:
+  """Where the data of a kappa lies."""
+  name = collect.name_of(FLAGS.quality, kappa)
+  return storage.folder_of(FLAGS.data_dir, FLAGS.task, name, collect.version_of(0, FLAGS.rows, False))
+
+
+def make_data(kappa: float) -> None:
+  """The data of a kappa, where it is not there yet.
+
+  Raises:
+    DataError, UserError: see collect.make.
+  """
+  folder = folder_of(kappa)
+  if (folder / "card.json").is_file():
+    return
+  print(f"making {folder}", flush=True)
+  try:
+    collect.make(FLAGS.task, FLAGS.quality, FLAGS.data_dir, rows=FLAGS.rows, kappa=kappa)
+  except storage.DataError:
+    if not (folder / "card.json").is_file():  # else another process made it meanwhile
+      raise
+
+
+def weight_panels(points: list[study_view.Point]) -> list[study_view.Panel]:
+  """w_k and k_eff of SPaCQL; none without it."""
+  found = [(x, cell) for x, cell in points if study_view.weights(cell) is not None]
+  if not found:
+    return []
+  from matplotlib import colormaps
+
+  count = study_view.weights(found[0][1]).shape[1]
+  shade = {f"w_{k + 1}": colormaps["viridis"](0.85 * k / max(count - 1, 1)) for k in range(count)}
+  lines = {name: {x: study_view.weights(cell)[:, k] for x, cell in found} for k, name in enumerate(shade)}
+  xs = [x for x, _ in found]
+  k_eff = study_view.by_algorithm(found, study_view.effective)
+  even = {"all k alike": dict.fromkeys(xs, (count + 1) / 2)}
+  colors = study_view.table_view.colors(list(k_eff))
+  return [
+    study_view.Panel("weight of k replaced agents", lines, {"all k alike": dict.fromkeys(xs, 1 / count)}, False, shade),
+    study_view.Panel(r"$k_\mathrm{eff} = \Sigma_k\, k\, w_k$", k_eff, even, False, colors),
+  ]
+
+
+def main() -> None:
+  """The binary."""
+  values, out = kappas(), pathlib.Path(FLAGS.out)
+  wanted = {
+    Cell(
+      algorithm,
+      FLAGS.task,
+      FLAGS.quality,
+      FLAGS.protocol,
+      study_view.changes(algorithm, FLAGS),
+      str(folder_of(kappa)),
+      **grid.shortened(FLAGS),
+    ): kappa
+    for kappa in values
+    for algorithm in FLAGS.algorithms
+  }
+  seeds = np.arange(FLAGS.num_seeds).tolist()
+  lacking = {kappa for cell, kappa in wanted.items() if cells.missing(cells.load(grid.path_of(out, cell)), seeds)}
+  for kappa in [] if FLAGS.show else sorted(lacking):
+    make_data(kappa)
+  found = grid.fill(list(wanted), FLAGS)
+  study_view.require(found, out)
+  of_data = {folder_of(kappa).name: kappa for kappa in values}
+  points = [(of_data[cell["dataset"]["name"]], cell) for cell in found]
+  panels = [study_view.score_panel(points), *weight_panels(points)]
+  text = study_view.write(points, out, "kappa", r"$\kappa$, excess correlation of the behavior", NOTES, panels)
+  print(text + f"\n{out / 'study'}.md, .csv and .png")
+
+
+if __name__ == "__main__":
+  launch.binary(main, FLAGS)
