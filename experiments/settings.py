@@ -96,9 +96,9 @@ def released_code(algorithm: str, task: str, quality: str) -> Run:
   """
   run = paper(algorithm, task, quality)
   period = getattr(run.config, "actor_period", 5)
-  run = dataclasses.replace(run, minibatches=MINIBATCHES[task] * period)
+  run = dataclasses.replace(run, minibatches=MINIBATCHES[family(task)] * period)
   if algorithm in hyperparameters.RELEASED:
-    config, source = hyperparameters.RELEASED[algorithm](run.config, task, quality)
+    config, source = hyperparameters.RELEASED[algorithm](run.config, family(task), quality)
     return dataclasses.replace(run, config=config, source=source)
   return dataclasses.replace(run, team_reward="first_agent", source="the code released with arXiv:2309.12696")
 
