@@ -94,13 +94,19 @@ def released_code(algorithm: str, task: str, quality: str) -> Run:
   In CFCQL's, agent 0's reward trains the critic; others' are in hyperparameters.RELEASED. In all, each evaluation seeds
   the global generator anew from which minibatches are drawn, so the same ones come again after it.
   """
-  run = paper(algorithm, task, quality)
-  period = getattr(run.config, "actor_period", 5)
-  run = dataclasses.replace(run, minibatches=MINIBATCHES[family(task)] * period)
+  run = fixed_minibatches(algorithm, task, quality)
   if algorithm in hyperparameters.RELEASED:
     config, source = hyperparameters.RELEASED[algorithm](run.config, family(task), quality)
     return dataclasses.replace(run, config=config, source=source)
   return dataclasses.replace(run, team_reward="first_agent", source="the code released with arXiv:2309.12696")
+
+
+def fixed_minibatches(algorithm: str, task: str, quality: str) -> Run:
+  """paper, with the few minibatches of the released code again and again and nothing else of it: on spread 50 critic
+  updates' for all but the independent learners, of which the actors see every fifth."""
+  run = paper(algorithm, task, quality)
+  period = getattr(run.config, "actor_period", 5)
+  return dataclasses.replace(run, minibatches=MINIBATCHES[family(task)] * period)
 
 
 def layer_norm(algorithm: str, task: str, quality: str) -> Run:
@@ -117,6 +123,7 @@ PROTOCOLS = {
   "quick": quick,
   "paper": paper,
   "released_code": released_code,
+  "fixed_minibatches": fixed_minibatches,
   "layer_norm": layer_norm,
   "data_norm": data_norm,
 }

@@ -53,6 +53,11 @@ STUDIES = {
     qualities=("random", "expert"),
     protocols=("paper", "layer_norm", "data_norm"),
   ),
+  "minibatches": Study(
+    "What does the released code's repetition of 50 minibatches do to the scores?",
+    tuple((algorithm, ()) for algorithm in OPERATORS),
+    protocols=("paper", "fixed_minibatches", "released_code"),
+  ),
   "alpha": Study(
     "CFCQL's conservative weight on world: its paper's figure 5.",
     tuple(("cfcql", (f"alpha={alpha}",)) for alpha in (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)),
