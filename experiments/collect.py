@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from experiments import launch, runs, settings
-from marl_offline.collection import library, matched, policies, record
+from marl_offline.collection import fixed_roles, library, matched, policies, record
 from marl_offline.datasets import storage
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import scores
@@ -45,6 +45,13 @@ FROM_SCRATCH = flags.DEFINE_bool(
 )
 KAPPA = flags.DEFINE_float(
   "kappa", None, "probability that all agents act by one draw, a step; it becomes part of the name", flag_values=FLAGS
+)
+FIXED_ROLES = flags.DEFINE_bool(
+  "fixed_roles",
+  False,
+  "with --task=spread --quality=expert: a scripted expert, agent i for landmark i (collection/fixed_roles.py); it "
+  "becomes part of the name",
+  flag_values=FLAGS,
 )
 REFERENCES = flags.DEFINE_bool(
   "references", False, "only measure what scores 0 and 100: uniform play and the best that we have", flag_values=FLAGS
@@ -114,12 +121,18 @@ def version_of(seed: int, rows: int | None, from_scratch: bool) -> str:
   return VERSION + "".join(words for words, present in parts if present)
 
 
-def name_of(quality: str, kappa: float | None) -> str:
+def by_script(episodes: int) -> tuple[list[record.Behavior], list[dict]]:
+  """The scripted expert with fixed roles."""
+  words = {"policy": fixed_roles.WORDS, "noise_std": fixed_roles.STD, "episodes": episodes}
+  return [record.Behavior(fixed_roles.FixedRoles(), 1.0, episodes)], [words]
+
+
+def name_of(quality: str, kappa: float | None, roles: bool = False) -> str:
   """The quality that a data set is named by."""
-  return quality if kappa is None else f"{quality}_kappa{kappa:g}"
+  return quality + ("_roles" if roles else "") + ("" if kappa is None else f"_kappa{kappa:g}")
 
 
-def check(task: str, quality: str, kappa: float | None) -> None:
+def check(task: str, quality: str, kappa: float | None, roles: bool = False) -> None:
   """Refuses what cannot be made.
 
   Raises:
@@ -127,6 +140,8 @@ def check(task: str, quality: str, kappa: float | None) -> None:
   """
   if task not in ROWS[quality]:
     raise runs.UserError(f"--quality={quality} of {task}: no policies are known for it; --quality=random needs none")
+  if roles and (task, quality, kappa) != ("spread", "expert", None):
+    raise runs.UserError("--fixed_roles is of --task=spread --quality=expert without --kappa alone")
   if kappa is not None and not 0 <= kappa <= 1:
     raise runs.UserError(f"--kappa={kappa} must lie in [0, 1]")
   if kappa is not None and quality == "medium-replay":
@@ -144,6 +159,7 @@ def make(
   rows: int | None = None,
   from_scratch: bool = False,
   kappa: float | None = None,
+  roles: bool = False,
 ) -> pathlib.Path:
   """Makes one data set and returns its folder.
 
@@ -151,7 +167,7 @@ def make(
     DataError: the folder exists already, or the disk refuses.
     UserError: rows is not a positive multiple of the episode's length; see check.
   """
-  check(task, quality, kappa)
+  check(task, quality, kappa, roles)
   environment = settings.TASKS[task]()
   wanted = ROWS[quality][task] if rows is None else rows
   if wanted <= 0 or wanted % environment.horizon:
@@ -159,13 +175,16 @@ def make(
       f"rows={wanted} must be a positive multiple of {environment.horizon}, the length of an episode"
     )
   version = version_of(seed, rows, from_scratch)
-  name = name_of(quality, kappa)
+  name = name_of(quality, kappa, roles)
   folder = storage.folder_of(data_dir, task, name, version)
   if folder.exists():
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
-  shelf = None if quality == "random" else open_library(task, pathlib.Path(data_dir), seed, from_scratch)
+  shelf = None if quality == "random" or roles else open_library(task, pathlib.Path(data_dir), seed, from_scratch)
   num_episodes = wanted // environment.horizon
-  acting, words = snapshots(shelf, quality, num_episodes, kappa) if shelf else uniform(num_episodes, kappa)
+  if shelf:
+    acting, words = snapshots(shelf, quality, num_episodes, kappa)
+  else:
+    acting, words = by_script(num_episodes) if roles else uniform(num_episodes, kappa)
   episodes = record.record(environment, acting, seed, title=f"{task} {name}")
   mean = episodes.returns().mean()
   extra = {"learning_curve": shelf.facts["curve"]} if shelf else {}
@@ -219,11 +238,12 @@ def main() -> None:
   quality = runs.choose("quality", QUALITY.value, [*settings.QUALITIES, "all"])
   wanted = settings.QUALITIES if quality == "all" else [quality]
   for each in wanted:
-    check(task, each, KAPPA.value)
+    check(task, each, KAPPA.value, FIXED_ROLES.value)
   version = version_of(SEED.value, NUM_ROWS.value, FROM_SCRATCH.value)
   given = {"seed": SEED.value, "rows": NUM_ROWS.value, "from_scratch": FROM_SCRATCH.value, "kappa": KAPPA.value}
+  given["roles"] = FIXED_ROLES.value
   for each in wanted:
-    there = storage.folder_of(DATA_DIR.value, task, name_of(each, KAPPA.value), version)
+    there = storage.folder_of(DATA_DIR.value, task, name_of(each, KAPPA.value, FIXED_ROLES.value), version)
     if quality == "all" and there.exists():
       print(f"{there} is there already")
       continue

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from marl_offline.collection import coupled, mappo
+from marl_offline.collection import coupled, fixed_roles, mappo
 from marl_offline.datasets import storage
 from marl_offline.environments.api import PureEnvironment
 
@@ -17,7 +17,7 @@ COPIES = 500  # episodes played at once
 
 
 class Behavior(NamedTuple):
-  """Who acts in how many episodes. `actor` None acts uniformly in [-1, 1]."""
+  """Who acts in how many episodes. `actor` None acts uniformly in [-1, 1], a FixedRoles by its script."""
 
   actor: Any
   noise: float  # factor on the actor's own standard deviation
@@ -43,6 +43,8 @@ def _play(environment: PureEnvironment, behavior: Behavior, key: jax.Array) -> d
     drawn = one(key, shape) if coupling is None else coupled.draw(one, key, shape, coupling)
     if actor is None:
       return drawn
+    if isinstance(actor, fixed_roles.FixedRoles):
+      return jnp.clip(fixed_roles.mean_action(actor, obs) + noise * actor.std * drawn, -1.0, 1.0)
     return jnp.clip(mappo.mean_action(actor, obs) + noise * jnp.exp(actor["log_std"]) * drawn, -1.0, 1.0)
 
   def one_step(state, key):
