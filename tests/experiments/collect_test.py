@@ -63,6 +63,7 @@ def test_the_references_are_what_the_shipped_policies_score():
   [
     (["--task=spraed"], "--task=spraed is not known (did you mean spread?); known: spread, tag, world"),
     (["--quality=exprt"], "did you mean expert?"),
+    (["--fixed_roles"], "--fixed_roles is of --task=spread --quality=expert"),
     (["--rows=30"], "rows=30 must be a positive multiple of 25"),
     (["--rows=many"], "rows"),
     (["--seed=99999999999999999999"], "seed"),

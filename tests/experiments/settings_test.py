@@ -48,6 +48,8 @@ def test_released_code_sees_few_minibatches():
   counts = [settings.released_code(name, "spread", "random").minibatches for name in ("cfcql", "spacql", "omar")]
   assert counts == [50, 50, 10] and settings.released_code("cfcql", "world", "random").minibatches == 250
   assert settings.paper("cfcql", "spread", "random").minibatches is None
+  alone = settings.fixed_minibatches("cfcql", "spread", "random")
+  assert (alone.minibatches, alone.team_reward) == (50, "mean")
 
 
 @pytest.mark.parametrize("protocol", settings.PROTOCOLS)
