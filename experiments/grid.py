@@ -33,6 +33,8 @@ def define_flags(flag_values: flags.FlagValues, out: str, num_seeds: int = 5) ->
     "runs_dir", "runs/grid", "where the runs go that the cells are made from", flag_values=flag_values
   )
   flags.DEFINE_string("data_dir", "data", "where data sets lie and are made", flag_values=flag_values)
+  words = "a finished run of train that becomes part of its cell; repeatable"
+  flags.DEFINE_multi_string("run", [], words, flag_values=flag_values)
   flags.DEFINE_boolean("show", False, "train nothing, only show the cells that there are", flag_values=flag_values)
   for name in ("gradient_steps", "evaluations", "episodes"):
     words = "instead of the protocol's, for a trial; such cells have files of their own"
@@ -92,6 +94,7 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
     NonFinite: at the end, where a run failed.
   """
   out, seeds = pathlib.Path(flag_values.out), range(flag_values.num_seeds)
+  adopt(flag_values.run, out)
   for cell in wanted:  # names are checked before anything is trained
     train_request.checked_run(cell.flags(0, 1))
   work = [] if flag_values.show else [

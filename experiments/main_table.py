@@ -22,7 +22,6 @@ flags.DEFINE_list("tasks", list(settings.PAPER_TASKS), "of the rows", flag_value
 flags.DEFINE_list("qualities", list(settings.QUALITIES), "of the rows", flag_values=FLAGS)
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of every algorithm's Config; repeatable", flag_values=FLAGS)
-flags.DEFINE_multi_string("run", [], "a finished run of train that becomes part of the table", flag_values=FLAGS)
 grid.define_flags(FLAGS, out="results/mpe")
 
 
@@ -70,7 +69,6 @@ def write(found: list[dict], out: pathlib.Path, name: str = "table") -> str:
 def main() -> None:
   """The binary."""
   out = pathlib.Path(FLAGS.out)
-  grid.adopt(FLAGS.run, out)
   wanted = [
     Cell(algorithm, task, quality, FLAGS.protocol, tuple(FLAGS.set), **grid.shortened(FLAGS))
     for task in FLAGS.tasks

@@ -17,6 +17,7 @@ class Study(NamedTuple):
   rows: tuple[tuple[str, tuple[str, ...]], ...]  # algorithm, its --set changes
   task: str = "spread"
   qualities: Sequence[str] = QUALITIES
+  dataset: str | None = None  # a folder with a quality of its own; the qualities then say whose settings
   protocols: tuple[str, ...] = ()  # each row once with each; (): with --protocol alone
 
 
@@ -58,6 +59,13 @@ STUDIES = {
     tuple((algorithm, ()) for algorithm in OPERATORS),
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
+  "roles": Study(
+    "The same on expert data with fixed roles (experiments.collect --task spread --quality expert --fixed_roles).",
+    tuple((algorithm, ()) for algorithm in OPERATORS),
+    qualities=("expert",),
+    dataset="data/spread-expert_roles-v1",
+    protocols=("paper", "fixed_minibatches", "released_code"),
+  ),
   "alpha": Study(
     "CFCQL's conservative weight on world: its paper's figure 5.",
     tuple(("cfcql", (f"alpha={alpha}",)) for alpha in (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)),
@@ -88,7 +96,7 @@ def cells(study: Study, protocol: str, qualities: Sequence[str] | None = None, *
   """All cells of a study, a row after the other."""
   places = qualities or study.qualities
   return [
-    Cell(algorithm, study.task, quality, each, changes, **shortened)
+    Cell(algorithm, study.task, quality, each, changes, study.dataset, **shortened)
     for each in study.protocols or (protocol,)
     for algorithm, changes in study.rows
     for quality in places
