@@ -2,8 +2,8 @@
 
   python -m experiments.ablation_table --study control --num_seeds 5
 
-writes <study>.md, .csv and .png into --out, whose cells/ all studies share: a cell that two of them ask for is trained
-once. It can be stopped at any moment, as experiments.main_table.
+writes <study>.md, .csv and .png into --out, whose cells/ all studies and the main table share: a cell that two of them
+ask for is trained once. It can be stopped at any moment, as experiments.main_table.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ flags.DEFINE_list("qualities", None, "instead of the study's", flag_values=FLAGS
 flags.DEFINE_string(
   "protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}; a study of protocols has its own", flag_values=FLAGS
 )
-grid.define_flags(FLAGS, out="results/ablation")
+grid.define_flags(FLAGS, out="results/mpe")
 
 
 def differences(found: list[dict]) -> list[str]:

@@ -3,9 +3,10 @@
 `row` of a study is what its table calls a cell: algorithm and changes, without what all of its cells share.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from experiments import settings
 from experiments.cells import Cell
 from experiments.hyperparameters import QUALITIES
 
@@ -24,12 +25,17 @@ class Study(NamedTuple):
 OPERATORS = ("cfcql", "icql_qs", "spacql")
 
 
-def of_sizes(*sizes: int, algorithms=OPERATORS, more: Callable = lambda size: ()) -> tuple:
-  """Every algorithm at every ensemble size, and for each size what `more` adds."""
+def of_size(algorithm: str, size: int) -> tuple[str, ...]:
+  """What --set needs for an ensemble size; nothing where it is the algorithm's own, so that the cell is the table's."""
+  return () if settings.load(algorithm).Config().ensemble_size == size else (f"ensemble_size={size}",)
+
+
+def of_sizes(*sizes: int, more: Sequence[tuple[str, tuple[str, ...]]] = ()) -> tuple:
+  """Every operator at every ensemble size, and beside them `more`."""
   rows = []
   for size in sizes:
-    changed = (f"ensemble_size={size}",)
-    rows += [(algorithm, changed) for algorithm in algorithms] + [(name, changed + own) for name, own in more(size)]
+    for algorithm, changes in (*((name, ()) for name in OPERATORS), *more):
+      rows.append((algorithm, of_size(algorithm, size) + changes))
   return tuple(rows)
 
 
@@ -37,7 +43,7 @@ UNIFORM = ("spacql", ("sharpness=0.0",))
 STUDIES = {
   "control": Study(
     "What is left for partial replacement at equal ensemble size? SPaCQL's paper gives it ten critics, CFCQL two.",
-    of_sizes(2, 10, more=lambda size: [UNIFORM]),
+    of_sizes(2, 10, more=[UNIFORM]),
   ),
   "ensemble": Study("How much does the ensemble's size bring?", of_sizes(2, 5, 10, 20)),
   "weights": Study(

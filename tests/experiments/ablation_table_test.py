@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments import ablation_table, cells, studies, train_request
+from experiments import ablation_table, cells, settings, studies, train_request
 from tests.experiments import binaries
 
 
@@ -17,9 +17,10 @@ def test_every_cell_of_a_study_can_be_trained_and_has_a_file_of_its_own(name):
 
 def test_the_control_compares_at_equal_ensemble_size():
   rows = studies.STUDIES["control"].rows
-  for size in (2, 10):
-    names = [name for name, changes in rows if f"ensemble_size={size}" in changes]
-    assert names == ["cfcql", "icql_qs", "spacql", "spacql"]
+  sizes = [settings.override(settings.load(name).Config(), changes).ensemble_size for name, changes in rows]
+  assert sizes == [2] * 4 + [10] * 4
+  assert [name for name, _ in rows] == ["cfcql", "icql_qs", "spacql", "spacql"] * 2
+  assert rows[0] == ("cfcql", ()) and rows[6] == ("spacql", ())  # the table's own cells
   assert sum("sharpness=0.0" in changes for _, changes in rows) == 2
 
 
