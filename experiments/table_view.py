@@ -68,8 +68,8 @@ def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
     interval = "" if r["iqm_low"] is None else f" [{r['iqm_low']:.1f}, {r['iqm_high']:.1f}]"
     lines.append(
       f"| {r['task']} {r['quality']} ({r['dataset_score']:.1f}) | {r['algorithm']} | {r['seeds']} "
-      f"| {_spread(r['score_mean'], r['score_std'])} | {r['score_iqm']:.1f}{interval} "
-      f"| {_spread(r['return_mean'], r['return_std'])} | {r['each_seed'].replace(' ', ', ')} | {_papers(r)} |"
+      f"| {_of_seeds(r, 'score')} | {r['score_iqm']:.1f}{interval} "
+      f"| {_of_seeds(r, 'return')} | {r['each_seed'].replace(' ', ', ')} | {_papers(r)} |"
     )
   return "\n".join([*lines, "", *recipe]) + "\n"
 
@@ -83,12 +83,16 @@ def _ours(r, at, place) -> str:
   if r is None:
     return "-"
   best = max(other["score_mean"] for key, other in at.items() if key[:2] == place)
-  told = _spread(r["score_mean"], r["score_std"])
+  told = _of_seeds(r, "score")
   return f"**{told}**" if r["score_mean"] == best else told
 
 
 def _papers(r) -> str:
   return "-" if r is None or r["paper_mean"] is None else _spread(r["paper_mean"], r["paper_std"])
+
+
+def _of_seeds(r: dict[str, Any], what: str) -> str:
+  return _spread(r[f"{what}_mean"], r[f"{what}_std"] if r["seeds"] > 1 else None)
 
 
 def _spread(mean: float, std: float | None) -> str:
