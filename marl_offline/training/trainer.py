@@ -222,18 +222,24 @@ def fit(
         check_finite(broken, seeds)
       bar.advance(length)
       if position.step % plan.interval == 0:
-        began = time.perf_counter()
-        returns = hooks.evaluate(states)
-        with _set_aside(hooks, states, position):
-          check_returns(returns, seeds, position.step)
-        bar.say(hooks.log(position, returns), position)
-        position = position.after_evaluation(time.perf_counter() - began)
-        hooks.save(states, position)
+        position = _evaluated(states, position, seeds, hooks, bar)
         saved = position.step
     if saved != position.step:  # stopped between evaluations, or before the first update
       hooks.save(states, position)
   stopped = stop.asked if position.step < plan.gradient_steps else ""
   return states, position, stopped
+
+
+def _evaluated(states: Any, position: Position, seeds: Sequence[int], hooks: Hooks, bar) -> Position:
+  """Evaluates, logs, tells and saves. -> the position after it."""
+  began = time.perf_counter()
+  returns = hooks.evaluate(states)
+  with _set_aside(hooks, states, position):
+    check_returns(returns, seeds, position.step)
+  bar.say(hooks.log(position, returns), position)
+  position = position.after_evaluation(time.perf_counter() - began)
+  hooks.save(states, position)
+  return position
 
 
 @contextlib.contextmanager
