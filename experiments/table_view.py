@@ -23,10 +23,15 @@ def label(cell: dict[str, Any]) -> str:
   return cell["algorithm"] + (f" ({', '.join(changed)})" if changed else "")
 
 
+def of_paper(cell: dict[str, Any]) -> published.Score | None:
+  """What the paper prints for this cell; None where no paper does, or where --set made another algorithm of it."""
+  return None if cell["set"] else published.lookup(cell["algorithm"], cell["task"], cell["quality"])
+
+
 def row(cell: dict[str, Any]) -> dict[str, Any]:
   """All that is said of a cell, as one flat row."""
   summary = runs.summary(cell["task"], np.asarray(cell["final_returns"]))
-  paper = published.lookup(cell["algorithm"], cell["task"], cell["quality"])
+  paper = of_paper(cell)
   low, high = summary["iqm_ci95"] or (None, None)
   raw = np.asarray(cell["final_returns"])
   best = scores.normalized(cell["task"], np.max(cell["curve"], axis=1))
@@ -131,7 +136,7 @@ def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
       values = cells.score(cell)
       axes.bar(x, values.mean(), 0.7 / len(names), color=color[name], alpha=0.35)
       axes.plot([x] * len(values), values, "o", ms=3, color=color[name])
-      if paper := published.lookup(cell["algorithm"], task, cell["quality"]):
+      if paper := of_paper(cell):
         axes.plot(x, paper.mean, "x", ms=6, mew=1.6, color="black")
     for index, place in enumerate(places):
       data = next(cell["dataset"]["mean_return"] for cell in rows if cell["dataset"]["name"] == place)
