@@ -149,5 +149,6 @@ def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
   shown = [figure.axes[0].plot([], [], "s", color=color[name])[0] for name in names]
   shown += [figure.axes[0].plot([], [], "x", color="black")[0], figure.axes[0].plot([], [], "--", color="black")[0]]
   words = [*names, "paper, on its own data", "data set's mean"]
-  figure.legend(shown, words, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+  columns = max(1, int(figure.get_figwidth() / (0.6 + 0.07 * max(map(len, words)))))  # so that no word is cut off
+  figure.legend(shown, words, loc="outside lower center", ncols=min(columns, 5), frameon=False, fontsize=8)
   figure.savefig(path, dpi=130)
