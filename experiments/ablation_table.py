@@ -8,10 +8,11 @@ ask for is trained once. It can be stopped at any moment, as experiments.main_ta
 
 import pathlib
 
-import numpy as np
 from absl import flags
 
 from experiments import cells, grid, launch, main_table, runs, settings, studies, table_view
+from marl_offline.evaluation import statistics
+from marl_offline.evaluation.statistics import Named
 from marl_offline.training import logs
 
 FLAGS = flags.FlagValues()
@@ -32,21 +33,12 @@ def differences(found: list[dict]) -> list[str]:
   for name in dict.fromkeys(cell["dataset"]["name"] for cell in sorted(found, key=table_view.order)):
     first, *others = [cell for cell in found if cell["dataset"]["name"] == name]
     for other in others:
-      low, high = interval(cells.score(other), cells.score(first))
-      gap = cells.score(other).mean() - cells.score(first).mean()
-      told = "one seed" if low is None else f"[{low:.1f}, {high:.1f}]"
+      pair = [Named(cells.score(cell), ("seed",)) for cell in (other, first)]
+      gap = pair[0].values.mean() - pair[1].values.mean()
+      ends = statistics.difference_interval(statistics.mean, *pair, "seed")
+      told = "one seed" if ends is None else f"[{ends[0]:.1f}, {ends[1]:.1f}]"
       lines.append(f"| {name} | {table_view.label(first)} | {table_view.label(other)} | {gap:+.1f} | {told} |")
   return lines
-
-
-def interval(one: np.ndarray, other: np.ndarray) -> tuple[float | None, float | None]:
-  """Of the difference of two means [seeds] each; None where a side has one seed."""
-  if min(len(one), len(other)) < 2:
-    return None, None
-  random = np.random.default_rng(0)
-  means = [side[random.integers(0, len(side), (9999, len(side)))].mean(axis=1) for side in (one, other)]
-  low, high = np.percentile(means[0] - means[1], [2.5, 97.5])
-  return float(low), float(high)
 
 
 def main() -> None:

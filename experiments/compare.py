@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import launch, published, runs, settings
+from experiments import launch, published, runs, settings, table_view
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
@@ -21,7 +21,6 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string("run", [], "a run folder; repeatable", flag_values=FLAGS)
 flags.DEFINE_string("out", "results", "folder of the table and the picture", flag_values=FLAGS)
 flags.DEFINE_string("name", "compare", "name of the files", flag_values=FLAGS)
-COLORS = {"spacql": "#cc3311", "icql_qs": "#0077bb", "cfcql": "#ee9911", "macql": "#33a077", "bc": "#777777"}
 
 
 def read(folder: pathlib.Path) -> dict:
@@ -50,10 +49,8 @@ def read(folder: pathlib.Path) -> dict:
 
 
 def label(run: dict) -> str:
-  """How runs are told apart in words: algorithm, then protocol and --set where they are not the paper's."""
-  changed = [] if run["protocol"] == "paper" else [run["protocol"]]
-  changed += run["set"] + ([] if run["origin"] == "collected" else [run["origin"]])
-  return run["algorithm"] + (f" ({', '.join(changed)})" if changed else "")
+  """How runs are told apart in words, see table_view.named."""
+  return table_view.named(*(run[name] for name in ("algorithm", "protocol", "set", "origin")))
 
 
 def merge(all_runs: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
@@ -126,7 +123,7 @@ def draw(path: pathlib.Path, cells: dict) -> None:
   for axes, panel in zip(np.ravel(figure.subplots(1, len(panels), sharey=True, squeeze=False)), panels, strict=True):
     groups = {name: group for (task, quality, name), group in cells.items() if (task, quality) == panel}
     for index, (name, group) in enumerate(sorted(groups.items())):
-      color = COLORS.get(name, f"C{index}")
+      color = table_view.COLORS.get(name, f"C{index}")
       for run in group:
         axes.plot(run["steps"], run["score"].T, color=color, lw=0.8, alpha=0.4)
       steps = sorted(set.intersection(*(set(run["steps"]) for run in group)))

@@ -67,7 +67,8 @@ class _Bar:
     self._print(f"{self._name} at {position.step}: {words}")
 
   def close(self) -> None:
-    """A run ends; the whole goes on."""
+    """A run ends; the whole goes on, and stays to be seen while the next run loads."""
+    self._tqdm.refresh()
 
   def end(self) -> None:
     """What the run had done when it was resumed, or did not do because it failed, counts too."""

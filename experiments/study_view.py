@@ -147,7 +147,7 @@ def _ahead(first, other) -> str:
     return "-"
   pair = seed_scores(first), seed_scores(other)
   difference = float(statistics.iqm(pair[0], "seed").values - statistics.iqm(pair[1], "seed").values)
-  return _interval(difference, statistics.iqm_difference_interval(*pair, "seed"))
+  return _interval(difference, statistics.difference_interval(statistics.iqm, *pair, "seed"))
 
 
 def _interval(value: float, ends) -> str:

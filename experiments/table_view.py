@@ -18,9 +18,14 @@ MORE_COLORS = ("#aa3377", "#66ccee", "#bbaa00", "#222255", "#994422", "#88bb55",
 
 def label(cell: dict[str, Any]) -> str:
   """Algorithm, and in brackets what differs from the papers' protocol."""
-  changed = [] if cell["protocol"] == "paper" else [cell["protocol"]]
-  changed += cell["set"] + ([] if cell["dataset"]["origin"] == "collected" else [cell["dataset"]["origin"]])
-  return cell["algorithm"] + (f" ({', '.join(changed)})" if changed else "")
+  return named(*(cell[name] for name in ("algorithm", "protocol", "set")), cell["dataset"]["origin"])
+
+
+def named(algorithm: str, protocol: str, changes: list[str], origin: str) -> str:
+  """How runs are told apart in words: algorithm, then protocol, --set and origin where they are not the papers'."""
+  changed = [] if protocol == "paper" else [protocol]
+  changed += changes + ([] if origin == "collected" else [origin])
+  return algorithm + (f" ({', '.join(changed)})" if changed else "")
 
 
 def of_paper(cell: dict[str, Any]) -> published.Score | None:

@@ -78,31 +78,6 @@ def iqm(x: Named, over: str) -> Named:
   return x.reduce(_trimmed, over)
 
 
-def iqm_difference_interval(x: Named, y: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
-  """Percentile bootstrap interval of iqm(x) - iqm(y), each resampled by itself; None where one has a single entry.
-
-  The resamples are drawn from a fixed seed.
-
-  Raises:
-    ValueError: x or y has other axes than `over` alone.
-  """
-  for each in (x, y):
-    if each.axes != (over,):
-      raise ValueError(f"the interval is over {over!r} alone, but the axes are {each.axes}; average the others first")
-  if min(x.size(over), y.size(over)) < 2:
-    return None
-  result = scipy.stats.bootstrap(
-    (x.values, y.values),
-    lambda x, y, axis: _trimmed(x, axis) - _trimmed(y, axis),
-    n_resamples=RESAMPLES,
-    confidence_level=confidence,
-    method="percentile",
-    vectorized=True,
-    rng=0,
-  )
-  return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
 def iqm_interval(x: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
   """Percentile bootstrap interval of the IQM over the one axis of `x`; None for a single entry, which has no spread.
 
@@ -166,6 +141,27 @@ def stratified_interval(
   outside = 100 * (1 - confidence) / 2
   low, high = np.percentile(np.concatenate(drawn), [outside, 100 - outside], axis=0)
   return low, high
+
+
+def difference_interval(
+  reduce: Callable[[Named, str], Named], x: Named, y: Named, over: str, confidence: float = 0.95
+) -> tuple[float, float] | None:
+  """stratified_interval of reduce(x) - reduce(y), reduce one of mean and iqm; None where a side has a single entry.
+
+  Raises:
+    ValueError: x or y has other axes than `over` alone.
+  """
+  for each in (x, y):
+    if each.axes != (over,):
+      raise ValueError(f"the interval is over {over!r} alone, but the axes are {each.axes}; average the others first")
+  if min(x.size(over), y.size(over)) < 2:
+    return None
+
+  def difference(x, y):
+    return Named(reduce(x, over).values - reduce(y, over).values, ("resample",))
+
+  low, high = stratified_interval(difference, x, y, over=over, confidence=confidence)
+  return float(low), float(high)
 
 
 def _resampled(rng: np.random.Generator, x: Named, over: str, count: int) -> Named:

@@ -54,11 +54,11 @@ def test_interval_repeats_and_holds_the_iqm():
 def test_interval_of_a_difference_by_hand():
   # {0, 10} minus {3, 3}: resampled IQMs 0, 5, 10 less 3; the ends are -3 and 7
   x, y = Named(np.array([0.0, 10.0]), ("seed",)), Named(np.array([3.0, 3.0]), ("seed",))
-  assert statistics.iqm_difference_interval(x, y, "seed") == (-3.0, 7.0)
-  assert statistics.iqm_difference_interval(y, x, "seed") == (-7.0, 3.0)
-  assert statistics.iqm_difference_interval(x, Named(np.array([3.0]), ("seed",)), "seed") is None
+  assert statistics.difference_interval(statistics.iqm, x, y, "seed") == (-3.0, 7.0)
+  assert statistics.difference_interval(statistics.iqm, y, x, "seed") == (-7.0, 3.0)
+  assert statistics.difference_interval(statistics.iqm, x, Named(np.array([3.0]), ("seed",)), "seed") is None
   with pytest.raises(ValueError, match="over 'seed' alone"):
-    statistics.iqm_difference_interval(x, GRID, "seed")
+    statistics.difference_interval(statistics.iqm, x, GRID, "seed")
 
 
 def test_one_seed_has_no_interval():
@@ -150,3 +150,14 @@ def test_an_interval_for_every_level_of_a_profile():
   assert profile(x).values.tolist() == [1, 0.75, 0]
   low, high = statistics.stratified_interval(profile, x, over="seed")
   assert (low.tolist(), high.tolist()) == ([1, 0.5, 0], [1, 1, 0])
+
+
+def test_the_interval_of_a_difference_of_means_by_hand():
+  # constant sides differ by 3 whatever is drawn; of {0, 2} a quarter each of the draws has mean 0 and 2
+  def interval(one, other):
+    x, y = (Named(np.array(values), ("seed",)) for values in (one, other))
+    return statistics.difference_interval(statistics.mean, x, y, "seed")
+
+  assert interval([5.0, 5.0], [2.0, 2.0]) == (3.0, 3.0)
+  assert interval([0.0, 2.0], [0.0, 0.0]) == (0.0, 2.0)
+  assert interval([1.0], [0.0, 2.0]) is None

@@ -1,6 +1,5 @@
 """The studies name cells that exist; one tiny study runs; its comparisons by hand."""
 
-import numpy as np
 import pytest
 
 from experiments import ablation_table, cells, settings, studies, train_request
@@ -44,10 +43,3 @@ def test_a_tiny_study_runs_to_its_table(tmp_path, monkeypatch):
 def test_an_unknown_study_is_one_sentence():
   status, _, err = binaries.call(ablation_table.main, ablation_table.FLAGS, "--study=controll")
   assert "did you mean control?" in binaries.sentence(status, err)
-
-
-def test_the_interval_of_a_difference_by_hand():
-  # constant sides differ by 3 whatever is drawn; of {0, 2} a quarter each of the draws has mean 0 and 2
-  assert ablation_table.interval(np.array([5.0, 5.0]), np.array([2.0, 2.0])) == (3.0, 3.0)
-  assert ablation_table.interval(np.array([0.0, 2.0]), np.array([0.0, 0.0])) == (0.0, 2.0)
-  assert ablation_table.interval(np.array([1.0]), np.array([0.0, 2.0])) == (None, None)
