@@ -47,7 +47,8 @@ def check_spacql_metrics(metrics):
 # of an algorithm whose Config names other pieces of code; behavior_updates=1 puts step 0 before and step 4 after it
 SOFTMAX = {"agent_weights": "softmax", "behavior_updates": 1, "target": "counterfactual"}
 ONE_HOT = {"agent_weights": "one_hot", "behavior_updates": 1, "policy_gradient": "joint"}
-VARIANTS = [("cfcql", SOFTMAX), ("cfcql", ONE_HOT)]
+DIVERSE = {"target": "own", "disagreement": "relative"}
+VARIANTS = [("cfcql", SOFTMAX), ("cfcql", ONE_HOT), ("spacql", DIVERSE), ("spacql", DIVERSE | {"exact_subsets": True})]
 
 
 @pytest.mark.parametrize(("name", "changes"), [(name, {}) for name in ALGORITHMS] + VARIANTS)

@@ -97,6 +97,35 @@ def test_the_shipped_update_with_all_weight_on_one_k_is_its_neighbours(neighbour
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours.critics, theirs.critics)
 
 
+def test_a_lone_members_own_target_is_the_minimum_over_members():
+  spec = games.tiny_spec()
+  batch, key, after, state = games.random_batch(spec, jax.random.key(1)), jax.random.key(5), [], None
+  for target in ("minimum", "own"):
+    config = dataclasses.replace(spacql.Config(), **SMALL | {"ensemble_size": 1}, target=target)
+    learner = spacql.make(spec, config)
+    state = state or jax.jit(learner.init)(jax.random.key(0))
+    after.append(jax.jit(learner.update)(state, batch, key, 1)[0])
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), *(s.critics for s in after))
+
+
+def test_what_members_think_of_the_state_is_no_part_of_a_relative_disagreement():
+  """A member whose every Q is higher by a number: u_k and w_k stay as they are, where the absolute ones change."""
+  spec = games.tiny_spec()
+  batch, key = games.random_batch(spec, jax.random.key(1)), jax.random.key(5)
+
+  def metrics_of(disagreement, offset):
+    learner = spacql.make(spec, dataclasses.replace(spacql.Config(), **SMALL, disagreement=disagreement))
+    state = jax.jit(learner.init)(jax.random.key(0))
+    params = state.critics["params"]
+    of_last_layer = params["bias_2"].at[0].add(offset)
+    state = state.replace(critics={"params": {**params, "bias_2": of_last_layer}})
+    _, metrics = jax.jit(learner.update)(state, batch, key, 1)
+    return np.array([metrics[f"{letter}_{k}"] for letter in "uw" for k in (1, 2, 3)])
+
+  np.testing.assert_allclose(metrics_of("relative", 5.0), metrics_of("relative", 0.0), rtol=1e-3)
+  assert metrics_of("absolute", 5.0)[0] > 2 * metrics_of("absolute", 0.0)[0]
+
+
 def test_exact_subsets_are_for_few_agents():
   many = dataclasses.replace(spacql.Config(), **SMALL, exact_subsets=True)
   with pytest.raises(ValueError, match="exact_subsets=True needs at most 6 agents, not 7"):

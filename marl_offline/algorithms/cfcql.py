@@ -102,11 +102,8 @@ def make(spec: Spec, config: Config) -> Learner:
     target, next_q = next_target(net, state.target_critics, batch, policy, config.gamma * batch.discount)  # [B]
     ood = propose(key_ood, net, state.actors, batch, config)
 
-    def squared_error(q, target):
-      return jnp.square(q - target)  # [E, b]
-
     state, metrics = joint_critic.counterfactual_step(
-      net, state, batch, ood, target, squared_error, config.alpha, agent_weight
+      net, state, batch, ood, target[None], losses.squared, config.alpha, agent_weight
     )
     metrics = metrics | {"target_mean": jnp.mean(target)}
     metrics = metrics | {"target_std": jnp.mean(losses.disagreement(next_q))}  # of the members that made the target

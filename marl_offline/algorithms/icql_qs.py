@@ -57,7 +57,7 @@ def make(spec: Spec, config: Config) -> Learner:
     def average_error(q, target):
       return jnp.mean(jnp.square(q[..., None] - target), axis=-1)  # [E, b], over the agents' errors
 
-    state, metrics = joint_critic.counterfactual_step(net, state, batch, ood, target, average_error, config.alpha)
+    state, metrics = joint_critic.counterfactual_step(net, state, batch, ood, target[None], average_error, config.alpha)
     metrics = metrics | {"target_mean": jnp.mean(target)}
     metrics = metrics | {"target_std": jnp.mean(losses.disagreement(next_q))}  # of the members that made the target
     return joint_critic.actor_and_targets(net, state, metrics, batch, step, config)

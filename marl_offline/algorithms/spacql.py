@@ -6,7 +6,6 @@ are CFCQL's.
 """
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
@@ -37,10 +36,14 @@ class Config:
   action_regularization: float = 1e-3
   normalization: str = "batch"  # of the critics' inputs; or data, layer
   sharpness: float = 1.0  # of the weights, u_k^-sharpness; 1 is the paper's, 0 weighs all k alike, 2 is the variance
+  disagreement: str = "absolute"  # of the members' Q's; or relative: of how far each moves from the data's action
+  target: str = "minimum"  # over members, one target for all; or own: each member's by itself
   exact_subsets: bool = False  # average over all sets of k agents instead of drawing one; for few agents
 
 
 MAX_EXACT_AGENTS = 6  # 2**6 - 1 = 63 joint actions for every transition
+DISAGREEMENTS = {"absolute": losses.disagreement, "relative": losses.relative_disagreement}
+TARGETS = {"minimum": losses.partial_replacement_target, "own": losses.own_partial_replacement_targets}
 
 
 def make(spec: Spec, config: Config) -> Learner:
@@ -50,30 +53,30 @@ def make(spec: Spec, config: Config) -> Learner:
     ValueError: a field of config lies outside its range; the sentence names it, its value and the range.
   """
   joint_critic.check(config, spec)
-  if not 0 <= config.sharpness < math.inf:
-    raise ValueError(f"sharpness={config.sharpness} must be at least 0 and finite")
+  joint_critic.check_ranges(config, at_least_zero=("sharpness",))
+  joint_critic.check_known(config, "disagreement", DISAGREEMENTS)
+  joint_critic.check_known(config, "target", TARGETS)
   if config.exact_subsets and spec.num_agents > MAX_EXACT_AGENTS:
     raise ValueError(f"exact_subsets=True needs at most {MAX_EXACT_AGENTS} agents, not {spec.num_agents}")
   net = joint_critic.build(spec, config)
   propose = PROPOSALS[config.proposals]
   replace, share = partial_replacement(spec.num_agents, config.exact_subsets)
+  if config.disagreement == "relative":
+    replace, share = beside_the_data(replace, share)
+  disagreement, mixed_target = DISAGREEMENTS[config.disagreement], TARGETS[config.target]
 
   def update(state, batch, key, step):
     key_next, key_k, key_ood = jax.random.split(key, 3)
     policy = joint_critic.smoothed(net.actor(state.target_actors, batch.next_obs), key_next, config.target_noise)
     mixed = replace(key_k, batch.next_action, policy)  # [B, Q, N, A]
     following = net.inputs.queries(batch.next_state, mixed)
-    u = losses.disagreement(net.critic(state.critics, *following)) @ share.T  # [B, K], online members
+    u = disagreement(net.critic(state.critics, *following)) @ share.T  # [B, K], online members
     weight = losses.inverse_weights(u, config.sharpness)  # [B, K]
     next_q = net.critic(state.target_critics, *following)  # [E, B, Q], target members
     discount = config.gamma * batch.discount
-    target = losses.partial_replacement_target(batch.reward, discount, next_q, weight @ share)  # [B]
+    target = jnp.atleast_2d(mixed_target(batch.reward, discount, next_q, weight @ share))  # [1 or E, B]
     ood = propose(key_ood, net, state.actors, batch, config)
-
-    def squared_error(q, target):
-      return jnp.square(q - target)  # [E, b]
-
-    state, metrics = joint_critic.counterfactual_step(net, state, batch, ood, target, squared_error, config.alpha)
+    state, metrics = joint_critic.counterfactual_step(net, state, batch, ood, target, losses.squared, config.alpha)
     metrics = metrics | {"target_mean": jnp.mean(target)} | mixture_metrics(weight, u)
     return joint_critic.actor_and_targets(net, state, metrics, batch, step, config)
 
@@ -95,6 +98,15 @@ def partial_replacement(num_agents: int, exact_subsets: bool):
     return jax.vmap(joint_actions.replace_each_k)(jax.random.split(key, data.shape[0]), data, policy)
 
   return draw, jnp.eye(num_agents)
+
+
+def beside_the_data(replace, share):
+  """The same joint actions after the data's own, which counts in no k: what relative_disagreement measures from."""
+
+  def replace_beside(key, data, policy):
+    return jnp.concatenate([data[:, None], replace(key, data, policy)], axis=1)  # [B, 1 + Q, N, A]
+
+  return replace_beside, jnp.pad(share, ((0, 0), (1, 0)))
 
 
 def mixture_metrics(weight: jax.Array, u: jax.Array) -> dict[str, jax.Array]:

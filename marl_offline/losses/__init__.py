@@ -26,6 +26,7 @@ from marl_offline.losses.targets import (
   counterfactual_target,
   individual_targets,
   minimum_target,
+  own_partial_replacement_targets,
   partial_replacement_target,
   td_target,
 )
@@ -38,6 +39,7 @@ from marl_offline.losses.weights import (
   effective_share,
   inverse_weights,
   most_deviating,
+  relative_disagreement,
   softmax_weights,
 )
 
@@ -68,8 +70,10 @@ __all__ = [
   "latent_log_ratio",
   "minimum_target",
   "most_deviating",
+  "own_partial_replacement_targets",
   "partial_replacement_target",
   "reconstruction",
+  "relative_disagreement",
   "soft_refit",
   "softmax_weights",
   "squared",

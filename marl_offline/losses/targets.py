@@ -50,3 +50,15 @@ def partial_replacement_target(
   next_q [E, ..., K], weight [..., K] or [K] summing to 1, reward and discount [...] -> [...].
   """
   return td_target(reward, discount, jnp.sum(weight * jnp.min(next_q, axis=0), axis=-1))
+
+
+def own_partial_replacement_targets(
+  reward: jax.Array, discount: jax.Array, next_q: jax.Array, weight: jax.Array
+) -> jax.Array:
+  """y_e = r + discount * sum_k w_k Q_e(s', a'(k)): each member's own target, as MSG's, arXiv:2205.13703.
+
+  partial_replacement_target without the minimum: members that share no target stay apart. next_q [E, ..., K], weight
+  [..., K] or [K] summing to 1, reward and discount [...] -> [E, ...].
+  """
+  value = jnp.sum(weight * next_q, axis=-1)
+  return td_target(*(jnp.broadcast_to(x, value.shape) for x in (reward, discount)), value)

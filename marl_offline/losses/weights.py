@@ -9,6 +9,15 @@ def disagreement(q: jax.Array) -> jax.Array:
   return jnp.std(q, axis=0)
 
 
+def relative_disagreement(q: jax.Array) -> jax.Array:
+  """sqrt(Var_e (Q_e(s, a_j) - Q_e(s, a_0))): how much members differ about what a_j changes. [E, ..., J] -> [..., J].
+
+  Entry 0 of the last axis is the action measured from, so its result is 0. SPaCQL's u_k, the disagreement about
+  Q_e itself, holds what members disagree on about the state as well, which is the same for every action there.
+  """
+  return disagreement(q - q[..., :1])
+
+
 def inverse_weights(u: jax.Array, sharpness: float = 1.0, floor: float = 1e-6) -> jax.Array:
   """w_k = u_k^-p / sum_j u_j^-p, with u at least floor: members that agree exactly share alike. [..., K] -> [..., K].
 

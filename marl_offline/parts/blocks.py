@@ -31,28 +31,37 @@ def mean_in_blocks(function, rows, at_most: int | None):
   return jax.tree.map(lambda m, x: m + (total - whole) / total * x, mean, rest)
 
 
-def members_gradient(loss, members, rows, cut: execution.Execution, rows_each: int):
+def rows_second(tree):
+  """[E, B, ...] -> [B, E, ...], and back."""
+  return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)
+
+
+def members_gradient(loss, members, rows, cut: execution.Execution, rows_each: int, *own):
   """Gradient of loss and its metrics. -> gradient [E, ...], metrics.
 
   Args:
-    loss: members [e, ...], rows [b, ...] -> the sum over members of means over rows, and metrics that are means over
-      both; so it may be asked of some members and some rows at a time.
+    loss: members [e, ...], rows [b, ...], *own [e, b, ...] -> the sum over members of means over rows, and metrics that
+      are means over both; so it may be asked of some members and some rows at a time.
     members: [E, ...].
     rows: a tree of arrays [B, ...].
     cut: how.
     rows_each: into how many rows of the network an entry of B unfolds, at most.
+    own: trees of arrays [E, B, ...]: what each member has for itself of every row, such as a target of its own.
   """
-
   at_most = None if cut.rows_at_once is None else cut.rows_at_once // rows_each
 
-  def gradient(some, rows):
-    return mean_in_blocks(lambda block: jax.grad(loss, has_aux=True)(some, block), rows, at_most)
+  def gradient(some, own, rows):
+    def of_block(block):
+      rows, own = block[0], rows_second(block[1])
+      return jax.grad(loss, has_aux=True)(some, rows, *own)
 
-  def of_one(member, rows):
-    gradients, metrics = gradient(jax.tree.map(lambda x: x[None], member), rows)
+    return mean_in_blocks(of_block, (rows, rows_second(own)), at_most)
+
+  def of_one(one, rows):
+    gradients, metrics = gradient(*jax.tree.map(lambda x: x[None], one), rows)
     return jax.tree.map(lambda x: x[0], gradients), metrics
 
   if not cut.in_turn:
-    return gradient(members, rows)
-  gradients, metrics = ensemble.apply_members_in_turn(of_one)(members, rows)
+    return gradient(members, own, rows)
+  gradients, metrics = ensemble.apply_members_in_turn(of_one)((members, own), rows)
   return gradients, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)

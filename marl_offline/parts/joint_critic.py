@@ -44,7 +44,7 @@ class Net(NamedTuple):
   inputs: Standardizers  # queries(state, action), proposed(state, proposals), counterfactual(state, action, proposals)
   critic: Callable  # critics [E, ...], state [B, S], action [B, Q, N, A] -> [E, B, Q]
   counterfactual: Callable  # critics, state [B, S], action [B, N, A], proposals [B, M, N, A] -> [E, B, M, N]
-  critic_gradient: Callable  # loss, critics, rows -> gradient, metrics; see blocks.members_gradient
+  critic_gradient: Callable  # loss, critics, rows, *own -> gradient, metrics; see blocks.members_gradient
   actor_optimizer: optax.GradientTransformation
   critic_optimizer: optax.GradientTransformation
 
@@ -74,9 +74,9 @@ def build(spec: Spec, config) -> Net:
     apply = ensemble.apply_members_in_turn if cut.in_turn else ensemble.apply_members
     return apply(functools.partial(critic.apply, method=method))
 
-  def gradient(loss, critics, rows):
+  def gradient(loss, critics, rows, *own):
     rows_each = proposals.per_transition(spec.num_agents, config) if hasattr(config, "proposals") else 1
-    return blocks.members_gradient(loss, critics, rows, cut, rows_each)
+    return blocks.members_gradient(loss, critics, rows, cut, rows_each, *own)
 
   return Net(
     init=init,
@@ -106,12 +106,14 @@ def smoothed_within(action: jax.Array, key: jax.Array, noise: float, most: float
   return jnp.clip(action + jnp.clip(noise * jax.random.normal(key, action.shape), -most, most), -1.0, 1.0)
 
 
-def critic_step(net: Net, state: TrainState, critic_loss: Callable, rows):
-  """One descent of critic_loss: critics, rows -> loss, metrics; rows is a tree [B, ...]. -> state, metrics.
+def critic_step(net: Net, state: TrainState, critic_loss: Callable, rows, *own):
+  """One descent of critic_loss: critics, rows, *own -> loss, metrics. -> state, metrics.
+
+  rows is a tree [B, ...], own are trees [E, B, ...] of what each member has for itself.
 
   critic_loss sums over members and averages over rows, its metrics average over both: it sees a few at a time.
   """
-  gradient, metrics = net.critic_gradient(critic_loss, state.critics, rows)
+  gradient, metrics = net.critic_gradient(critic_loss, state.critics, rows, *own)
   critics, critic_opt = updates.gradient_step(net.critic_optimizer, state.critics, state.critic_opt, gradient)
   metrics = metrics | {"critic_grad_norm": updates.global_norm(gradient)}
   return state.replace(critics=critics, critic_opt=critic_opt), metrics
@@ -141,16 +143,18 @@ def counterfactual_step(
 ):
   """critic_step on error + alpha * CFCQL's gap, arXiv:2309.12696 equation 7.
 
-  error: q [E, b] and target [b, ...] -> [E, b]; target [B, ...]. Members are summed, not averaged. agent_weight is
-  lambda, [N] or [B, N], summing to 1 and constant under gradient; None: 1 / N each.
+  error: q [E, b] and target [E, b, ...] -> [E, b]; target [E, B, ...], or [1, B, ...] where all members share it.
+  Members are summed, not averaged. agent_weight is lambda, [N] or [B, N], summing to 1 and constant under gradient;
+  None: 1 / N each.
   """
   data = net.inputs.queries(batch.state, batch.action[:, None])
   proposed = net.inputs.counterfactual(batch.state, batch.action, ood.action)
   if agent_weight is not None:
     agent_weight = jnp.broadcast_to(agent_weight, batch.action.shape[:2])  # a batch is cut by rows: each brings its own
+  size = jax.tree.leaves(state.critics)[0].shape[0]
 
-  def critic_loss(critics, rows):
-    data, proposed, log_prob, target, agent_weight = rows
+  def critic_loss(critics, rows, target):
+    data, proposed, log_prob, agent_weight = rows
     q = net.critic(critics, *data)[..., 0]  # [E, b]
     q_ood = net.counterfactual(critics, *proposed)  # [E, b, M, N]
     weight = 1 / q_ood.shape[-1] if agent_weight is None else agent_weight
@@ -159,7 +163,8 @@ def counterfactual_step(
     metrics = {"td_loss": jnp.mean(td), "penalty": jnp.mean(gap), "q_data": jnp.mean(q)}
     return jnp.sum(jnp.mean(td + alpha * gap, axis=1)), metrics
 
-  return critic_step(net, state, critic_loss, (data, proposed, ood.log_prob, target, agent_weight))
+  rows = data, proposed, ood.log_prob, agent_weight
+  return critic_step(net, state, critic_loss, rows, jnp.broadcast_to(target, (size, *target.shape[1:])))
 
 
 def actor_loss(net: Net, actors, critics, batch: Transition, action_regularization: float) -> jax.Array:

@@ -55,6 +55,14 @@ def test_partial_replacement_target_by_hand():
   check(target, NEXT_Q, [2.3])
 
 
+def test_own_targets_by_hand():
+  # the same weights 2/3, 1/3: member 1 has 2/3 * 1 + 1/3 * 4 = 2, member 2 has 2/3 * 3 + 1/3 * 8 = 14/3
+  def target(reward, discount, q):
+    return losses.own_partial_replacement_targets(reward, discount, q, losses.agreement_weights(q))
+
+  check(target, NEXT_Q, [[2.3], [4.7]])
+
+
 def test_unequal_shapes_are_refused():
   with pytest.raises(AssertionError):
     losses.td_target(REWARD, DISCOUNT, jnp.zeros(2))

@@ -13,6 +13,15 @@ def test_disagreement_and_agreement_weights_by_hand():
   np.testing.assert_allclose(losses.inverse_weights(jnp.array([1.0, 2.0])), [2 / 3, 1 / 3], rtol=1e-6)
 
 
+def test_relative_disagreement_by_hand():
+  # members value the state 0 and 10; action 1 adds 1 and 3 to that (std 1), action 2 adds 2 and -4 (std 3)
+  q = jnp.array([[0.0, 1.0, 2.0], [10.0, 13.0, 6.0]])
+  np.testing.assert_allclose(losses.relative_disagreement(q), [0.0, 1.0, 3.0], rtol=1e-6)
+  np.testing.assert_allclose(losses.disagreement(q), [5.0, 6.0, 2.0], rtol=1e-6)
+  shifted = q + jnp.array([[100.0], [-7.0]])  # a value of the state, whatever it is, changes nothing
+  np.testing.assert_allclose(losses.relative_disagreement(shifted), [0.0, 1.0, 3.0], rtol=1e-5)
+
+
 def test_members_that_agree_exactly_share_alike():
   np.testing.assert_allclose(losses.agreement_weights(jnp.ones((4, 3))), [1 / 3] * 3, rtol=1e-6)
 

@@ -28,6 +28,21 @@ def test_block_size(rows, at_most, size):
   assert execution.block_size(rows, at_most) == size
 
 
+@pytest.mark.parametrize("cut", [Execution(True, None, True), Execution(False, 5, False), Execution(True, 4, True)])
+def test_each_member_meets_what_is_its_own_of_each_row(cut):
+  """sum_e mean_b own[e, b] m_e x_b: the gradient of m_e is the mean of own[e, b] x_b."""
+  x, own = jnp.arange(1.0, 13.0), jax.random.normal(jax.random.key(0), (3, 12))
+
+  def loss(members, rows, own):
+    product = own * members[:, None] * rows
+    return jnp.sum(jnp.mean(product, axis=1)), {"mean": jnp.mean(product)}
+
+  members = jnp.array([1.0, -2.0, 0.5])
+  gradient, metrics = blocks.members_gradient(loss, members, x, cut, 1, own)
+  np.testing.assert_allclose(gradient, np.mean(np.asarray(own) * np.asarray(x), axis=1), rtol=1e-5)
+  np.testing.assert_allclose(metrics["mean"], np.mean(own * members[:, None] * x), rtol=1e-5)
+
+
 @pytest.mark.parametrize("normalization", ["batch", "data", "layer"])
 @pytest.mark.parametrize(
   "cut", [Execution(True, None, True), Execution(False, 24, False), Execution(True, 36, True)]

@@ -78,7 +78,7 @@ def after_critic_step(setting, agent_weight):
   """State and metrics after one counterfactual_step towards 0."""
   net, state, batch = setting
   ood = proposals.uniform(jax.random.key(3), net, state.actors, batch, CONFIG)
-  target = jnp.zeros_like(batch.reward)
+  target = jnp.zeros_like(batch.reward)[None]
 
   @jax.jit
   def step(agent_weight):
