@@ -155,7 +155,8 @@ def describe(algorithm: str, config: Any, spec: Spec, **facts: Any) -> dict[str,
 
 
 def load_learner(folder: str | os.PathLike, seeds: Sequence[int] | None = None) -> tuple[Learner, Any, dict[str, Any]]:
-  """The learner of a run folder, the newest states [seeds, ...] (NumPy; all seeds unless told) and the meta.
+  """The learner of a run folder, fields younger than it at their defaults, the newest states [seeds, ...] (NumPy; all
+  seeds unless told) and the meta.
 
   Raises:
     CheckpointError: nothing there, a damaged or foreign checkpoint, or an algorithm that this version cannot make.
@@ -168,8 +169,8 @@ def load_learner(folder: str | os.PathLike, seeds: Sequence[int] | None = None) 
     module = importlib.import_module(meta["module"])
     known = {field.name for field in dataclasses.fields(module.Config)}
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in meta["config"].items()}
-    if unknown := sorted(set(given) ^ known):
-      raise ValueError(f"its config and this version's differ in {unknown}")
+    if unknown := sorted(set(given) - known):
+      raise ValueError(f"its config has {unknown}, which this version does not know")
     learner = module.make(spec, module.Config(**given))
   except (ImportError, AttributeError, TypeError, ValueError) as error:
     reason = _first_line(error)

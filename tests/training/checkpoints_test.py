@@ -156,6 +156,17 @@ def test_an_algorithm_that_is_gone_is_one_sentence(saved):
     checkpoints.load_policy(folder)
 
 
+def test_a_field_younger_than_the_run_has_its_default_and_one_that_is_gone_is_refused(saved):
+  folder, _, states = saved
+  meta = checkpoints.describe("tiny", tiny.Config(), tiny.spec())
+  older = dict(list(meta["config"].items())[1:])
+  Checkpoints(folder).save(30, states, SEEDS, meta | {"config": older})
+  assert checkpoints.load_learner(folder)[2]["step"] == 30
+  Checkpoints(folder).save(40, states, SEEDS, meta | {"config": meta["config"] | {"gone": 1}})
+  with pytest.raises(CheckpointError, match=r"its config has \['gone'\], which this version does not know"):
+    checkpoints.load_learner(folder)
+
+
 def test_a_full_disk_leaves_the_last_good_checkpoint(saved, monkeypatch):
   folder, learner, states = saved
   write = pathlib.Path.write_text

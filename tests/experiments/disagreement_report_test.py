@@ -1,0 +1,76 @@
+"""The parts of SPaCQL's u_k, of one tiny run end to end and of critics made by hand."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import disagreement_report, train, train_request
+from marl_offline.algorithms import spacql
+from marl_offline.parts import joint_critic
+from tests import games
+from tests.experiments import binaries
+
+SIZES = ("--set=batch_size=8", "--set=hidden_size=8", "--set=ensemble_size=3", "--set=num_proposals=2",
+         "--gradient_steps=20", "--evaluations=2", "--episodes=2", "--num_seeds=2", "--quality=random")  # fmt: skip
+
+
+def call(*arguments):
+  return binaries.call(disagreement_report.main, disagreement_report.FLAGS, *arguments)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("disagreement")
+  binaries.make_data("spread", "random", folder / "data")
+  for name, algorithm in (("run", "spacql"), ("cloned", "bc")):
+    sizes = [size for size in SIZES if algorithm == "spacql" or "--set" not in size]
+    flags = (f"--algorithm={algorithm}", f"--data_dir={folder / 'data'}", f"--run_dir={folder / name}")
+    status, _, err = binaries.call(train.main, train_request.FLAGS, *sizes, *flags)
+    assert status == 0, err
+  return folder
+
+
+def test_the_files_hold_every_seed(folder):
+  status, out, err = call(f"--run_dir={folder / 'run'}", f"--out={folder / 'out'}", "--rows=64")
+  assert status == 0, err
+  (row,) = json.loads((folder / "out/disagreement.json").read_text())
+  assert (row["algorithm"], row["quality"], row["seeds"], row["step"]) == ("spacql", "random", [0, 1], 20)
+  shapes = {name: np.shape(values) for name, values in row["numbers"].items()}
+  assert shapes == {"u": (2, 4), "relative_u": (2, 3), "w": (2, 3), "relative_w": (2, 3), "q": (2, 4)}
+  for name in ("w", "relative_w"):
+    np.testing.assert_allclose(np.sum(row["numbers"][name], axis=1), 1.0, rtol=1e-4)
+  assert "spacql on spread random, 3 critics" in out
+  assert (folder / "out/disagreement.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    ([], "--run_dir is needed"),
+    (["--run_dir=nowhere"], "no config.json"),
+    (["--run_dir={folder}/cloned"], "is of bc, which has no ensemble of joint critics"),
+  ],
+)
+def test_bad_flags_are_one_sentence(folder, arguments, words):
+  status, _, err = call(*(argument.format(folder=folder) for argument in arguments))
+  assert words in binaries.sentence(status, err)
+
+
+def test_critics_that_differ_about_the_state_alone():
+  """Q_e(s, a) = c_e: u_k is std(c) for every k, nothing of it from actions."""
+  spec = games.tiny_spec()
+  config = spacql.Config(hidden_size=8, ensemble_size=2)
+  net = joint_critic.build(spec, config)
+  state = jax.jit(net.init)(jax.random.key(0))
+
+  def of_the_state(critics, state, action):
+    return jnp.broadcast_to(jnp.array([1.0, 5.0])[:, None, None], (2, *action.shape[:2]))
+
+  net, batch = net._replace(critic=of_the_state), games.random_batch(spec, jax.random.key(1))
+  found = disagreement_report.disagreements(net, state, batch, jax.random.key(2), 0.0)
+  np.testing.assert_allclose(found["u"], [2.0] * 4)
+  np.testing.assert_allclose(found["relative_u"], [0.0] * 3)
+  np.testing.assert_allclose(found["w"], [1 / 3] * 3, rtol=1e-6)
