@@ -41,7 +41,8 @@ def recipe(found: list[dict]) -> list[str]:
   return [
     f"Final greedy policy after {' / '.join(map(str, steps))} gradient steps, {' / '.join(map(str, episodes))} "
     "episodes a seed, the same ones for every seed; no online episode was spent on choosing anything.",
-    "Return: agents' mean of an episode's reward sum. In brackets after a data set its own mean score.",
+    "Return: agents' mean of an episode's reward sum. In brackets after a data set its own mean score. Over the last "
+    "half: the mean score of all evaluations in the second half of training, steadier than the last one alone.",
     *(f"{task}: 0 = {scores.REFERENCES[task].random}, 100 = {scores.REFERENCES[task].expert} "
       f"({scores.REFERENCES[task].source})." for task in tasks),
     "Ours are on our own data, the papers' on theirs; tag and world have another prey than the papers'.",
