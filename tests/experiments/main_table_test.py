@@ -167,7 +167,8 @@ def test_the_picture_and_the_table_take_several_tasks():
     return {
       "algorithm": algorithm, "task": task, "quality": quality, "protocol": "paper", "set": [],
       "dataset": {"name": f"{task}-{quality}-v1", "origin": "collected", "mean_return": 0.0}, "seeds": [0, 1],
-      "final_returns": values, "curve": [[value] for value in values], "gradient_steps": 10,
+      "final_returns": values, "curve": [[0.0, value - 3.57, value + 3.57] for value in values], "gradient_steps": 10,
+      "steps": [4, 8, 10],
     }  # fmt: skip
 
   found = [cell("world", "expert", "bc", [50.9, -7.1]), cell("spread", "random", "cfcql", [159.8, 516.8])]
@@ -175,3 +176,6 @@ def test_the_picture_and_the_table_take_several_tasks():
   assert "| world expert | **50.0 +- 50.0** | - |" in text and "| spread random | - | **50.0 +- 50.0** |" in text
   assert "| spread random | - | 62.2 +- 8.1 |" in text and text.endswith("the recipe\n")
   assert text.index("spread random") < text.index("world expert")
+  (line,) = [line for line in text.splitlines() if line.startswith("| spread random (") and "cfcql" in line]
+  # over the last half: the evaluations at 8 and 10 of 10 steps, 3.57 below and above the final ones
+  assert line.split(" | ")[5:7] == ["50.0 +- 50.0", "338.3 +- 178.5"]
