@@ -23,12 +23,13 @@ algorithms, seeds and numbers of evaluations on all tasks; what stands against t
 import collections
 import json
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import flags
 
-from experiments import aggregate_view, cells, launch, metric_curves, runs, table_view
+from experiments import aggregate_view, cells, launch, metric_curves, runs, settings, table_view
 from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import logs
@@ -48,6 +49,14 @@ Grid = dict[str, dict[str, dict]]  # algorithm -> task-quality -> cell
 RUNS = ("dataset", "seed")
 
 
+def place_of(cell: dict) -> str:
+  """What tells a cell's data and length apart: spread-random; with the number of updates where it is no protocol's."""
+  place = re.sub(r"-v\d+$", "", cell["dataset"]["name"])
+  run = settings.PROTOCOLS[cell["protocol"]](*(cell[name] for name in ("algorithm", "task", "settings_of")))
+  usual = run.gradient_steps + settings.behavior_updates(cell["config"])
+  return place if cell["gradient_steps"] == usual else f"{place}, {cell['gradient_steps']} updates"
+
+
 def read(folders: Sequence[str]) -> Grid:
   """All cells by label and data set; parts of one cell in several folders are joined.
 
@@ -57,7 +66,7 @@ def read(folders: Sequence[str]) -> Grid:
   found: Grid = collections.defaultdict(dict)
   for folder in folders:
     for cell in cells.load_all(pathlib.Path(folder)):
-      name, place = table_view.label(cell), f"{cell['task']}-{cell['quality']}"
+      name, place = table_view.label(cell), place_of(cell)
       found[name][place] = cells.join(found[name].get(place), cell)
   if not found:
     raise runs.UserError(f"--cells={folders[0] if folders else ''} holds no cells; main_table trains them")

@@ -25,7 +25,7 @@ def markdown(facts: dict[str, Any], of: str) -> str:
   lines = [
     f"Normalised scores of the final policies. P: the probability that a seed of {of} is better than one of the other "
     "on the same data set, ties one half, averaged over data sets. IQM over data sets x seeds. Brackets: 95 % "
-    "bootstrap intervals, seeds drawn within each data set; none for one seed.",
+    "bootstrap intervals, seeds drawn within each data set; none for one seed, and too narrow for fewer than five.",
     "",
   ]
   if facts["against_each"]:

@@ -17,7 +17,7 @@ from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
 SAME = ("algorithm", "task", "quality", "protocol", "set", "config", "team_reward", "dataset", "gradient_steps")
-SAME += ("episodes_per_evaluation",)
+SAME += ("episodes_per_evaluation", "precision")
 NEEDED = {
   "seeds": list,
   "final_returns": list,
@@ -89,6 +89,7 @@ def of_run(folder: pathlib.Path) -> dict[str, Any]:
     "gradient_steps": config["run"]["gradient_steps"],
     "episodes_per_evaluation": returns.shape[2],
     "online_episodes_for_selection": 0,
+    "precision": given.get("precision", "float32"),  # of matrix products; older runs had no other
     "seeds": config["seeds"],
     "final_returns": _short(returns[:, -1].mean(axis=1)),  # [seed]
     "steps": steps.tolist(),
@@ -116,6 +117,32 @@ def with_defaults(algorithm: str, config: dict[str, Any]) -> dict[str, Any]:
     raise runs.UserError(f"a run of {algorithm} is of another version of this program: {error}") from error
 
 
+def identity(part: dict[str, Any]) -> dict[str, Any]:
+  """What seeds of one cell must have in common."""
+  same = {name: part.get(name, "float32" if name == "precision" else None) for name in SAME}
+  return same | {"config": settings.in_use(with_defaults(part["algorithm"], part["config"]))}
+
+
+def require_current(part: dict[str, Any], run: settings.Run, where: pathlib.Path) -> None:
+  """What was trained is what would be trained today.
+
+  Raises:
+    UserError: it is not; the sentence says what differs and what to do.
+  """
+  was = identity(part)
+  now = json.loads(json.dumps(settings.in_use(dataclasses.asdict(run.config))))  # lists for tuples, as on disk
+  found = {
+    **json.loads(json.dumps(was["config"])),
+    **{n: was[n] for n in ("team_reward", "gradient_steps", "episodes_per_evaluation")},
+  }
+  wanted = {**now, "team_reward": run.team_reward, "gradient_steps": run.gradient_steps}
+  wanted |= {"episodes_per_evaluation": run.episodes}
+  for name in wanted:
+    if found[name] != wanted[name]:
+      told = f"{name}={found[name]}, which is now {wanted[name]}"
+      raise runs.UserError(f"{where} was trained with {told}; move it and its runs out of the way")
+
+
 def join(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
   """The seeds of both in their order.
 
@@ -126,8 +153,9 @@ def join(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
     return other
   what = f"{other['algorithm']} on {other['dataset']['name']}"
   one, other = ({**part, "config": with_defaults(part["algorithm"], part["config"])} for part in (one, other))
+  first, second = identity(one), identity(other)
   for name in SAME:
-    if one[name] != other[name]:
+    if first[name] != second[name]:
       raise runs.UserError(f"two parts of {what} differ in {name} and cannot be one cell; remove one of them")
   if twice := sorted(set(one["seeds"]) & set(other["seeds"])):
     raise runs.UserError(f"seed {twice[0]} of {what} is there twice")
@@ -207,6 +235,13 @@ def missing(cell: dict[str, Any] | None, seeds: Sequence[int]) -> list[list[int]
     else:
       blocks.append([seed])
   return blocks
+
+
+def last_half(cell: dict[str, Any]) -> np.ndarray:
+  """Which evaluations lie in the second half of the algorithm's own updates: not while a model of the behavior is
+  fitted before them. [evaluation] bool."""
+  first = settings.behavior_updates(with_defaults(cell["algorithm"], cell["config"]))
+  return np.asarray(cell["steps"]) > (first + cell["steps"][-1]) / 2
 
 
 def score(cell: dict[str, Any]) -> np.ndarray:

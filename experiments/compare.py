@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import launch, published, runs, settings, table_view
+from experiments import launch, runs, settings, table_view
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
@@ -83,7 +83,7 @@ def table(cells: dict) -> tuple[str, list[dict]]:
     final = np.concatenate([run["score"][:, -1] for run in group])
     reached = [run["steps"][-1] for run in group]
     done = ", ".join(map(str, reached)) if min(reached) < group[0]["gradient_steps"] else ""
-    paper = published.lookup(group[0]["algorithm"], task, quality)
+    paper = table_view.of_paper(group[0])
     data = float(scores.normalized(task, group[0]["dataset_mean"]))
     row = {
       **{
@@ -130,8 +130,7 @@ def draw(path: pathlib.Path, cells: dict) -> None:
       at = [[run["steps"].index(step) for step in steps] for run in group]
       mean = np.concatenate([run["score"][:, i] for run, i in zip(group, at, strict=True)]).mean(axis=0)
       (shown[name],) = axes.plot(steps, mean, color=color, lw=2.0)
-      paper = published.lookup(group[0]["algorithm"], *panel)
-      if paper and name == group[0]["algorithm"]:
+      if paper := table_view.of_paper(group[0]):
         shown["paper, on its own data"] = axes.axhline(paper.mean, color=color, ls=":", lw=1.2)
       data = float(scores.normalized(panel[0], group[0]["dataset_mean"]))
     shown["data set's mean"] = axes.axhline(data, color="black", ls="--", lw=1.2)

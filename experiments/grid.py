@@ -90,14 +90,16 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   A run that fails (a metric not finite, memory) is named on stderr, and the others are trained all the same.
 
   Raises:
-    UserError: an unknown name, or files that do not fit each other.
+    UserError: an unknown name, a cell of other settings than today's, or files that do not fit each other.
     Ended: a signal came.
     NonFinite: at the end, where a run failed.
   """
   out, seeds = pathlib.Path(flag_values.out), range(flag_values.num_seeds)
   adopt(flag_values.run, out)
-  for cell in wanted:  # names are checked before anything is trained
-    train_request.checked_run(cell.flags(0, 1))
+  for cell in wanted:  # before anything is trained
+    run = train_request.checked_run(cell.flags(0, 1))
+    if (found := cells.load(path_of(out, cell))) and not flag_values.show:
+      cells.require_current(found, run, path_of(out, cell))
   work = [] if flag_values.show else [
     (cell, block) for cell in wanted for block in cells.missing(cells.load(path_of(out, cell)), seeds)
   ]  # fmt: skip
@@ -171,11 +173,14 @@ def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
     return  # another process was here
   folder = pathlib.Path(flag_values.runs_dir) / f"{cell.name}-s{block[0]}{f'-{block[-1]}' if block[1:] else ''}"
   given = cell.flags(block[0], len(block))
-  if not (folder / "result.json").exists():
-    if folder.exists():
-      request = train_request.resumed(given, folder, flag_values.data_dir)
-    else:
-      request = train_request.of_flags(given, folder, flag_values.data_dir)
+  if folder.exists():
+    request = train_request.resumed(given, folder, flag_values.data_dir)
+  else:
+    request = train_request.of_flags(given, folder, flag_values.data_dir)
+  if (folder / "result.json").exists():
+    cells.require_current(cells.of_run(folder), request.run, folder)
+    train_request.require_same_data(folder, request.began_with)
+  else:
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # its words are in its files
       stopped = train.run(request, processes.Team(), bar)
     if stopped:

@@ -117,3 +117,5 @@ PAPER = {
 }
 # What settings.released_code takes instead, for those whose code is not CFCQL's; they train on each agent's own reward.
 RELEASED = {"icql": released_independent, "omar": released_omar}
+# Which of the others that code holds; SPaCQL's and ICQL-QS's papers took its constants.
+IN_RELEASED_CODE = ("cfcql", "macql", "spacql", "icql_qs")

@@ -25,12 +25,11 @@ def metric(cell: Mapping[str, Any], name: str) -> Named:
   return Named(np.array(cell["metrics"][name], np.float64), ("seed", "evaluation"))
 
 
-def numbers(series: Named, steps: Sequence[int]) -> dict[str, dict[str, Any]]:
+def numbers(series: Named, late: np.ndarray) -> dict[str, dict[str, Any]]:
   """Mean and std over seeds, and each seed, of a metric [seed, evaluation] at the end and over the last half.
 
-  "end" is the last entry; "last_half" the mean of the entries at more than half of the last step.
+  "end" is the last entry; "last_half" the mean of those that `late` marks, see cells.last_half.
   """
-  late = np.asarray(steps) > steps[-1] / 2
   values = series.ordered(("seed", "evaluation"))
   parts = {"end": Named(values[:, -1], ("seed",)), "last_half": Named(values[:, late].mean(axis=1), ("seed",))}
   return {

@@ -222,7 +222,11 @@ def table(facts: dict[str, Any]) -> str:
   spread = f"{facts['mean']:.1f} +- {facts['std']:.1f}" if len(facts["seeds"]) > 1 else f"{facts['mean']:.1f}"
   lines.append(f"{'mean +- std':14}{np.mean(facts['raw_return']):10.1f}{spread:>14}")
   interval = facts["iqm_ci95"]
-  told = f"  95 % bootstrap interval [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "  one seed: no interval"
+  told = (
+    f"  95 % bootstrap interval [{interval[0]:.1f}, {interval[1]:.1f}]"
+    if interval
+    else "  fewer than five seeds: no interval"
+  )
   lines.append(f"{'IQM':14}{'':10}{facts['iqm']:14.1f}{told}")
   lines.append(f"{'data set':14}{dataset_mean:10.1f}{float(scores.normalized(task, dataset_mean)):14.1f}")
   reference = scores.REFERENCES[task]

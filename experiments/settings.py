@@ -25,7 +25,8 @@ GRADIENT_STEPS = {"spread": 10_005, "tag": 10_005, "world": 25_000}
 EVALUATE_EVERY = {"spread": 435, "tag": 435, "world": 1_250}
 LOG_EVERY = {"spread": 145, "tag": 145, "world": 250}  # also how long a signal waits for its checkpoint
 
-MINIBATCHES = {"spread": 10, "tag": 10, "world": 50}  # actor updates between two evaluations of the released code
+MINIBATCHES = {"spread": 10, "tag": 10, "world": 50}  # actor updates between two evaluations of CFCQL's released code
+INDEPENDENT_MINIBATCHES = 10  # the same of OMAR's, for all tasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +99,19 @@ def released_code(algorithm: str, task: str, quality: str) -> Run:
   if algorithm in hyperparameters.RELEASED:
     config, source = hyperparameters.RELEASED[algorithm](run.config, family(task), quality)
     return dataclasses.replace(run, config=config, source=source)
-  return dataclasses.replace(run, team_reward="first_agent", source="the code released with arXiv:2309.12696")
+  code = "the code released with arXiv:2309.12696"
+  source = (
+    code if algorithm in hyperparameters.IN_RELEASED_CODE else f"{run.source}; reward and minibatches as in {code}"
+  )
+  return dataclasses.replace(run, team_reward="first_agent", source=source)
 
 
 def fixed_minibatches(algorithm: str, task: str, quality: str) -> Run:
   """paper, with the few minibatches of the released code again and again and nothing else of it: on spread 50 critic
-  updates' for all but the independent learners, of which the actors see every fifth."""
+  updates', of which the actors see every fifth; 10 for the independent learners, whose code is another."""
   run = paper(algorithm, task, quality)
+  if algorithm in hyperparameters.RELEASED:
+    return dataclasses.replace(run, minibatches=INDEPENDENT_MINIBATCHES)
   period = getattr(run.config, "actor_period", 5)
   return dataclasses.replace(run, minibatches=MINIBATCHES[family(task)] * period)
 
@@ -136,6 +143,13 @@ def behavior_updates(config: Any) -> int:
   """
   fields = config if isinstance(config, dict) else dataclasses.asdict(config)
   return fields["behavior_updates"] if fields.get("agent_weights", "uniform") != "uniform" else 0
+
+
+def in_use(config: dict[str, Any]) -> dict[str, Any]:
+  """The fields of a config that decide how it trains: without those of a model of the behavior that is not asked."""
+  of_model = ("behavior_updates", "behavior_hidden_size", "behavior_learning_rate", "density_samples", "temperature")
+  unused = of_model if config.get("agent_weights") == "uniform" else ()
+  return {name: value for name, value in config.items() if name not in unused}
 
 
 def with_behavior_updates(run: Run) -> Run:

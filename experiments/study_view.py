@@ -101,7 +101,7 @@ def markdown(x_name: str, points: Sequence[Point], notes: Sequence[str]) -> str:
   lines += _table([x_name, *names], [[f"{x:g}", *(_told(at.get((x, name))) for name in names)] for x in xs])
   if FIRST in names and len(names) > 1:
     others = [name for name in names if name != FIRST]
-    lines += ["", f"{FIRST} minus the others: difference of the IQMs [95 % interval, seeds resampled].", ""]
+    lines += ["", f"{FIRST} minus the others: difference of the means [95 % interval, Welch].", ""]
     ahead = [[f"{x:g}", *(_ahead(at.get((x, FIRST)), at.get((x, name))) for name in others)] for x in xs]
     lines += _table([x_name, *others], ahead)
   if weighted := [line for line in rows if line["weights"]]:
@@ -146,8 +146,8 @@ def _ahead(first, other) -> str:
   if first is None or other is None:
     return "-"
   pair = seed_scores(first), seed_scores(other)
-  difference = float(statistics.iqm(pair[0], "seed").values - statistics.iqm(pair[1], "seed").values)
-  return _interval(difference, statistics.difference_interval(statistics.iqm, *pair, "seed"))
+  difference = float(pair[0].values.mean() - pair[1].values.mean())
+  return _interval(difference, statistics.mean_difference_interval(*pair, "seed"))
 
 
 def _interval(value: float, ends) -> str:

@@ -12,6 +12,7 @@ from experiments import cells, published, runs
 from experiments.hyperparameters import QUALITIES
 from marl_offline.evaluation import scores
 
+PAPERS = ("paper", "released_code")  # protocols that papers' numbers may stand beside
 COLORS = {"spacql": "#cc3311", "icql_qs": "#0077bb", "cfcql": "#ee9911", "macql": "#33a077", "bc": "#777777"}
 MORE_COLORS = ("#aa3377", "#66ccee", "#bbaa00", "#222255", "#994422", "#88bb55", "#cc88bb", "#004488")
 
@@ -29,8 +30,10 @@ def named(algorithm: str, protocol: str, changes: list[str], origin: str) -> str
 
 
 def of_paper(cell: dict[str, Any]) -> published.Score | None:
-  """What the paper prints for this cell; None where no paper does, or where --set made another algorithm of it."""
-  return None if cell["set"] else published.lookup(cell["algorithm"], cell["task"], cell["quality"])
+  """What the paper prints for this cell; None where no paper does, or where --set or the protocol made another
+  algorithm of it."""
+  changed = cell["set"] or cell["protocol"] not in PAPERS
+  return None if changed else published.lookup(cell["algorithm"], cell["task"], cell["quality"])
 
 
 def row(cell: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def row(cell: dict[str, Any]) -> dict[str, Any]:
   low, high = summary["iqm_ci95"] or (None, None)
   raw = np.asarray(cell["final_returns"])
   curve = scores.normalized(cell["task"], np.asarray(cell["curve"]))  # [seed, evaluation]
-  late = curve[:, np.asarray(cell["steps"]) > cell["steps"][-1] / 2].mean(axis=1)
+  late = curve[:, cells.last_half(cell)].mean(axis=1)
   return {
     **{"task": cell["task"], "quality": cell["quality"], "algorithm": label(cell), "seeds": len(cell["seeds"])},
     **{"score_mean": summary["mean"], "score_std": summary["std"]},

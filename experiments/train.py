@@ -27,7 +27,6 @@ def main() -> None:
   """Checks, data, training, result."""
   request = train_request.read()
   team = processes.join(*train_request.team_flags())
-  multiply_in(request.given["precision"])
   if stopped := run(request, team):
     step = stopped.position.step
     print(f"stopped by {stopped.signal} and saved at {step} of {request.plan.gradient_steps} updates; go on with")
@@ -47,6 +46,7 @@ def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopp
   Raises:
     UserError, DataError, CheckpointError, TooLarge, NonFinite: from what is called; the sentence says what is kept.
   """
+  multiply_in(request.given["precision"])
   own = dataclasses.replace(request, seeds=team.seeds(request.seeds), folder=team.folder(request.folder))
   environment = runs.environment_of(request.given["task"])
   train_setup.make_learner(request, runs.plain_spec(environment))  # refuses what cannot train before data are made

@@ -22,7 +22,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import grid, launch, metric_curves, settings, table_view
+from experiments import cells, grid, launch, metric_curves, settings, table_view
 from experiments.cells import Cell
 from marl_offline.evaluation.statistics import Named
 
@@ -51,7 +51,7 @@ def facts_of(cell: dict) -> dict:
   return {
     **{name: cell[name] for name in ("algorithm", "task", "quality", "protocol", "set", "seeds", "gradient_steps")},
     **{"config": cell["config"], "dataset": cell["dataset"]["name"]},
-    "numbers": {name: metric_curves.numbers(values, cell["steps"]) for name, values in series.items()},
+    "numbers": {name: metric_curves.numbers(values, cells.last_half(cell)) for name, values in series.items()},
     "steps": cell["steps"],
     "curves": {name: np.mean(values.values, axis=0).round(6).tolist() for name, values in series.items()},
   }

@@ -19,7 +19,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import grid, launch, metric_curves, settings
+from experiments import cells, grid, launch, metric_curves, settings
 from experiments.cells import Cell
 from marl_offline.evaluation.curves import SEED_COLORS
 from marl_offline.evaluation.statistics import Named
@@ -64,7 +64,7 @@ def facts_of(cell: dict) -> dict:
   return {
     **{name: cell[name] for name in ("task", "quality", "protocol", "set", "seeds", "gradient_steps", "config")},
     "dataset": cell["dataset"]["name"],
-    "numbers": {name: metric_curves.numbers(values, cell["steps"]) for name, values in series.items()},
+    "numbers": {name: metric_curves.numbers(values, cells.last_half(cell)) for name, values in series.items()},
     "steps": cell["steps"],
     "curves": {name: np.mean(values.values, axis=0).round(6).tolist() for name, values in series.items()},
   }

@@ -1,6 +1,7 @@
 """SPaCQL holds its neighbours as corners of its weights, and ICQL-QS is one centralised regression."""
 
 import dataclasses
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -106,6 +107,38 @@ def test_a_lone_members_own_target_is_the_minimum_over_members():
     state = state or jax.jit(learner.init)(jax.random.key(0))
     after.append(jax.jit(learner.update)(state, batch, key, 1)[0])
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), *(s.critics for s in after))
+
+
+def test_each_member_climbs_to_its_own_target():
+  """Three members: the gradient of each is that of a loop over members with the target of that member alone."""
+  spec = games.tiny_spec()
+  batch, key = games.random_batch(spec, jax.random.key(1)), jax.random.key(5)
+  config = dataclasses.replace(spacql.Config(), **SMALL, target="own", sharpness=0.0, alpha=0.0, target_noise=0.0)
+  net, learner = joint_critic.build(spec, config), spacql.make(spec, config)
+  state = jax.jit(learner.init)(jax.random.key(0))
+  recorded = []
+
+  def record(net, state, gradient_of, rows, *own):
+    recorded.append(net.critic_gradient(gradient_of, state.critics, rows, *own)[0])
+    return state, {}
+
+  with mock.patch.object(joint_critic, "critic_step", record):
+    learner.update(state, batch, key, 1)
+  key_k = jax.random.split(key, 3)[1]
+  replace, _ = spacql.partial_replacement(3, False)
+  mixed = replace(key_k, batch.next_action, net.actor(state.target_actors, batch.next_obs))
+  next_q = net.critic(state.target_critics, *net.inputs.queries(batch.next_state, mixed))  # [E, B, K]
+  target = batch.reward + 0.95 * batch.discount * jnp.mean(next_q, axis=-1)  # [E, B], all k alike
+
+  def loss_of(critics, member):
+    q = net.critic(critics, *net.inputs.queries(batch.state, batch.action[:, None]))[member, :, 0]
+    return jnp.mean(jnp.square(q - target[member]))
+
+  for member in range(3):
+    expected = jax.grad(loss_of)(state.critics, member)
+    pairs = jax.tree.map(lambda a, b, m=member: (a[m], b[m]), recorded[0], expected)
+    for ours, theirs in jax.tree.leaves(pairs, is_leaf=lambda x: isinstance(x, tuple)):
+      np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_what_members_think_of_the_state_is_no_part_of_a_relative_disagreement():

@@ -8,6 +8,7 @@ import scipy.stats
 
 RESAMPLES = 9999
 AT_ONCE = 1000  # resamples in one array
+FEWEST = 5  # entries of which an interval is bootstrapped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,16 +80,17 @@ def iqm(x: Named, over: str) -> Named:
 
 
 def iqm_interval(x: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
-  """Percentile bootstrap interval of the IQM over the one axis of `x`; None for a single entry, which has no spread.
+  """Percentile bootstrap interval of the IQM over the one axis of `x`; None for fewer than FEWEST entries.
 
-  The resamples are drawn from a fixed seed: the same numbers give the same interval.
+  It is too narrow for few entries: of normal ones, 95 % intervals hold the mean 49, 74 and 84 times in 100 for two,
+  three and five. The resamples are drawn from a fixed seed: the same numbers give the same interval.
 
   Raises:
     ValueError: x has other axes than `over` alone.
   """
   if x.axes != (over,):
     raise ValueError(f"the interval is over {over!r} alone, but the axes are {x.axes}; average the others first")
-  if x.size(over) < 2:
+  if x.size(over) < FEWEST:
     return None
   result = scipy.stats.bootstrap(
     (x.values,), _trimmed, n_resamples=RESAMPLES, confidence_level=confidence, method="percentile", rng=0
@@ -143,10 +145,11 @@ def stratified_interval(
   return low, high
 
 
-def difference_interval(
-  reduce: Callable[[Named, str], Named], x: Named, y: Named, over: str, confidence: float = 0.95
-) -> tuple[float, float] | None:
-  """stratified_interval of reduce(x) - reduce(y), reduce one of mean and iqm; None where a side has a single entry.
+def mean_difference_interval(x: Named, y: Named, over: str, confidence: float = 0.95) -> tuple[float, float] | None:
+  """Welch's interval of mean(x) - mean(y), by Student's t with the degrees of freedom of Welch and Satterthwaite.
+
+  None where a side has a single entry, or where nothing varies. A bootstrap would be too narrow here: of two sides with
+  three normal entries each, its 95 % interval holds the true difference 81 times in 100.
 
   Raises:
     ValueError: x or y has other axes than `over` alone.
@@ -154,14 +157,10 @@ def difference_interval(
   for each in (x, y):
     if each.axes != (over,):
       raise ValueError(f"the interval is over {over!r} alone, but the axes are {each.axes}; average the others first")
-  if min(x.size(over), y.size(over)) < 2:
+  if min(x.size(over), y.size(over)) < 2 or not (np.ptp(x.values) or np.ptp(y.values)):
     return None
-
-  def difference(x, y):
-    return Named(reduce(x, over).values - reduce(y, over).values, ("resample",))
-
-  low, high = stratified_interval(difference, x, y, over=over, confidence=confidence)
-  return float(low), float(high)
+  ends = scipy.stats.ttest_ind(x.values, y.values, equal_var=False).confidence_interval(confidence)
+  return float(ends.low), float(ends.high)
 
 
 def _resampled(rng: np.random.Generator, x: Named, over: str, count: int) -> Named:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.experiments import binaries
 
 # Of returns 159.8 and 516.8, scores 0 and 100.
 ZERO, FULL = 159.8, 516.8
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def call(folder, *arguments):
@@ -40,7 +42,7 @@ def made(cell, algorithm, quality, scores_of_seeds):
   return other | {
     "algorithm": algorithm, "quality": quality, "set": [], "seeds": list(range(count)), "final_returns": raw,
     "dataset": cell["dataset"] | {"name": f"spread-{quality}-v1"}, "curve": [[ZERO, value] for value in raw],
-    "metrics": {},
+    "metrics": {}, "settings_of": quality, "gradient_steps": 10_005,
   }  # fmt: skip
 
 
@@ -68,7 +70,7 @@ def test_a_trained_cell_alone(trained):
   status, out, err = call(folder, "--of=bc (batch_size=8)")
   assert status == 0, err
   file = json.loads((folder / "out" / "marl_eval.json").read_text())
-  runs = file["mpe"]["spread-random"]["bc (batch_size=8)"]
+  runs = file["mpe"]["spread-random, 20 updates"]["bc (batch_size=8)"]
   assert list(runs) == ["seed_0", "seed_1"]
   assert list(runs["seed_1"]) == ["step_1", "step_2", "absolute_metrics"]  # marl-eval takes the last for the absolute
   first, final = runs["seed_1"]["step_1"], runs["seed_1"]["absolute_metrics"]
@@ -122,6 +124,20 @@ def test_what_marl_eval_would_refuse_is_said(written):
   other = {"mpe": {"a": {"x": {"seed_0": {"step_1": {}, "absolute_metrics": {}}}},
                    "b": {"x": {"seed_0": {"step_1": {}, "step_2": {}, "absolute_metrics": {}}}}}}  # fmt: skip
   assert aggregate.not_rectangular(other) == ["the tasks have 1 and 2 evaluations"]
+
+
+def test_cells_of_other_data_or_length_stand_apart(trained):
+  cell = made(trained[1], "cfcql", "expert", [1, 2])
+  names = [cell["dataset"]["name"], "spread-expert_roles-v1", "spread-expert_roles-v1.rows51200"]
+  places = [aggregate.place_of(cell | {"dataset": cell["dataset"] | {"name": name}}) for name in names]
+  assert places == ["spread-expert", "spread-expert_roles", "spread-expert_roles-v1.rows51200"]
+  assert aggregate.place_of(cell | {"gradient_steps": 20}) == "spread-expert, 20 updates"
+
+
+def test_the_committed_cells_can_be_taken_together(tmp_path):
+  flags = (f"--cells={ROOT / 'results/mpe/cells'}", f"--out={tmp_path}")
+  status, out, err = binaries.call(aggregate.main, aggregate.FLAGS, *flags)
+  assert status == 0 and "spacql against" in out, err
 
 
 def test_bad_calls_are_one_sentence(written, tmp_path):

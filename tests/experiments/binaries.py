@@ -49,10 +49,10 @@ def hash_again(folder, **changes):
   (folder / "card.json").write_text(json.dumps(card))
 
 
-def make_data(task, quality, data_dir, **changes):
+def make_data(task, quality, data_dir, seed=0, **changes):
   """Four episodes of random numbers in the shape of a task, saved as ours."""
   environment = settings.TASKS["spread"]()
-  random, horizon = np.random.default_rng(0), environment.horizon
+  random, horizon = np.random.default_rng(seed), environment.horizon
   rows, num_agents = 4 * horizon, environment.num_agents
   last = np.arange(rows) % horizon == horizon - 1
 

@@ -1,5 +1,6 @@
 """The table's binary: one tiny cell end to end, seeds added later, runs adopted, what is stopped or broken."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from experiments import cells, collect, grid, main_table, table_view
+from experiments import cells, collect, grid, main_table, settings, table_view
 from experiments.cells import Cell
 from tests.experiments import binaries
 
@@ -108,6 +109,46 @@ def test_bad_flags_are_one_sentence_and_train_nothing(arguments, words, tmp_path
   assert not (tmp_path / "runs").exists()
 
 
+def test_a_cell_of_other_settings_is_refused_before_anything_is_trained(filled, tmp_path, monkeypatch):
+  monkeypatch.setattr(grid, "_train", None)
+  cell = cells.load(filled[0] / "out" / "cells" / f"{NAME}.json")
+  other = cell | {"config": cell["config"] | {"learning_rate": 0.5}}
+  cells.save(tmp_path / "out" / "cells" / f"{NAME}.json", other)
+  message = binaries.sentence(*call(tmp_path, "--num_seeds=5")[::2])
+  assert "was trained with learning_rate=0.5, which is now 0.001; move it and its runs" in message
+  assert call(tmp_path, "--num_seeds=5", "--show")[0] == 0
+
+
+def test_a_finished_run_counts_only_on_the_same_data(filled, tmp_path):
+  """The cell's file is gone, its runs are there, and other data lie under the same name."""
+  binaries.make_data("spread", "random", tmp_path / "data", seed=1)
+  runs_dir = f"--runs_dir={filled[0] / 'runs'}"
+  places = (f"--out={tmp_path / 'out'}", runs_dir, f"--data_dir={tmp_path / 'data'}")
+  status, _, err = binaries.call(main_table.main, main_table.FLAGS, *TINY, *places, "--num_seeds=1")
+  assert "was trained on a data set spread-random-v1 of other content" in binaries.sentence(status, err)
+
+
+def test_what_trains_nothing_does_not_tell_cells_apart(filled):
+  """A config of before the model of the behavior had its field, joined with one of after: uniform weights ask none."""
+  cell = cells.load(filled[0] / "out" / "cells" / f"{NAME}.json")
+  config = dataclasses.asdict(settings.paper("cfcql", "spread", "random").config)
+  older = {name: value for name, value in config.items() if name != "behavior_updates"}
+  parts = [cell | {"algorithm": "cfcql", "config": c, "seeds": s} for c, s in ((older, [0, 1, 2]), (config, [3, 4, 5]))]
+  assert cells.join(*parts)["seeds"] == [0, 1, 2, 3, 4, 5]
+  parts = [part | {"config": part["config"] | {"agent_weights": "softmax"}} for part in parts]
+  with pytest.raises(cells.runs.UserError, match="differ in config"):
+    cells.join(*parts)
+
+
+def test_the_last_half_begins_after_the_model_of_the_behavior(filled):
+  cell = cells.load(filled[0] / "out" / "cells" / f"{NAME}.json")
+  config = dataclasses.asdict(settings.paper("cfcql", "spread", "random").config) | {"behavior_updates": 20}
+  cell |= {"algorithm": "cfcql", "config": config, "steps": [10, 20, 30, 40]}
+  assert cells.last_half(cell).tolist() == [False, False, True, True]
+  weighted = cell | {"config": config | {"agent_weights": "softmax"}}
+  assert cells.last_half(weighted).tolist() == [False, False, False, True]
+
+
 def test_a_damaged_cell_is_one_sentence(filled, tmp_path):
   (tmp_path / "out" / "cells").mkdir(parents=True)
   (tmp_path / "out" / "cells" / f"{NAME}.json").write_text('{"seeds": [0]}')
@@ -168,7 +209,7 @@ def test_the_picture_and_the_table_take_several_tasks():
       "algorithm": algorithm, "task": task, "quality": quality, "protocol": "paper", "set": [],
       "dataset": {"name": f"{task}-{quality}-v1", "origin": "collected", "mean_return": 0.0}, "seeds": [0, 1],
       "final_returns": values, "curve": [[0.0, value - 3.57, value + 3.57] for value in values], "gradient_steps": 10,
-      "steps": [4, 8, 10],
+      "steps": [4, 8, 10], "config": {},
     }  # fmt: skip
 
   found = [cell("world", "expert", "bc", [50.9, -7.1]), cell("spread", "random", "cfcql", [159.8, 516.8])]

@@ -47,6 +47,8 @@ def test_released_code_sees_few_minibatches():
   # ten outer updates lie between two evaluations (50 on world), of five critic updates each, or one where independent
   counts = [settings.released_code(name, "spread", "random").minibatches for name in ("cfcql", "spacql", "omar")]
   assert counts == [50, 50, 10] and settings.released_code("cfcql", "world", "random").minibatches == 250
+  assert settings.released_code("omar", "world", "random").minibatches == 10
+  assert "reward and minibatches as in the code" in settings.released_code("iql", "world", "random").source
   assert settings.paper("cfcql", "spread", "random").minibatches is None
   alone = settings.fixed_minibatches("cfcql", "spread", "random")
   assert (alone.minibatches, alone.team_reward) == (50, "mean")
