@@ -159,8 +159,11 @@ def mean_difference_interval(x: Named, y: Named, over: str, confidence: float = 
       raise ValueError(f"the interval is over {over!r} alone, but the axes are {each.axes}; average the others first")
   if min(x.size(over), y.size(over)) < 2 or not (np.ptp(x.values) or np.ptp(y.values)):
     return None
-  ends = scipy.stats.ttest_ind(x.values, y.values, equal_var=False).confidence_interval(confidence)
-  return float(ends.low), float(ends.high)
+  squared = np.array([np.var(each.values, ddof=1) / each.size(over) for each in (x, y)])  # standard errors
+  freedom = squared.sum() ** 2 / np.sum(squared**2 / [x.size(over) - 1, y.size(over) - 1])
+  difference = x.values.mean() - y.values.mean()
+  low, high = scipy.stats.t.interval(confidence, freedom, loc=difference, scale=np.sqrt(squared.sum()))
+  return float(low), float(high)
 
 
 def _resampled(rng: np.random.Generator, x: Named, over: str, count: int) -> Named:

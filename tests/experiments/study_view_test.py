@@ -82,6 +82,7 @@ def cell(algorithm, returns, metrics=None, runs=((2, 50.0),)):
     "config": {"ensemble_size": 10} if algorithm != "bc" else {}, "gradient_steps": 10, "episodes_per_evaluation": 3,
     "dataset": {"name": "spread-random_kappa0-v1", "origin": "collected", "mean_return": 159.8},
     "seeds": list(range(len(returns))), "final_returns": returns, "curve": [[value] for value in returns],
+    "steps": [10],
     "metrics": metrics or {"actor_loss": [[0.0]] * len(returns)},
     "runs": [{"seeds": list(range(count)), "updates_per_second": rate, "device": "cpu", "commit": "a" * 40,
               "versions": {"jax": "0"}} for count, rate in runs],
@@ -100,11 +101,11 @@ def test_weights_and_costs_by_hand():
 
 
 def test_the_table_says_who_is_ahead():
-  # scores 0 and 100 against 50 and 50: the IQMs are alike, resampled they differ by -50 to 50
+  # scores 0 and 100 against 50 and 50: means alike, standard error 50, one degree of freedom: t = 12.706
   points = [(0.5, cell("spacql", [159.8, 516.8])), (0.5, cell("cfcql", [338.3, 338.3])), (1.0, cell("bc", [159.8]))]
   text = study_view.markdown("kappa", points, ["a note"])
   assert "| 0.5 | 50.0 +- 50.0 | 50.0 +- 0.0 | - |" in text and "| 1 | - | - | 0.0 +- 0.0 |" in text
-  assert "| 0.5 | 0.0 [-50.0, 50.0] | - |" in text and "| 1 | - | - |" in text
+  assert "| 0.5 | 0.0 [-635.3, 635.3] | - |" in text and "| 1 | - | - |" in text
   assert "a note\nCritics of every algorithm: 10." in text and "commits aaaaaaaaa." in text
 
 
