@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import evaluate, launch, metric_curves, runs
+from experiments import evaluate, launch, metric_curves, runs, train_request
 from marl_offline import joint_actions, losses
 from marl_offline.datasets import sampling
 from marl_offline.parts import joint_critic
@@ -37,7 +37,10 @@ flags.DEFINE_integer("rows", 16_384, "drawn from the data set", lower_bound=2, f
 
 
 def disagreements(net: joint_critic.Net, state, batch, key, noise: float) -> dict[str, jax.Array]:
-  """Batch means of u_k for k = 0..N, relative u_k and both kinds of weights for k = 1..N, and members' mean Q."""
+  """Batch means of u_k for k = 0..N, relative u_k and both kinds of weights for k = 1..N, and members' mean Q.
+
+  Beside each weight its standard deviation over the batch: even means do not make even weights in every row.
+  """
   key_next, key_k = jax.random.split(key)
   policy = joint_critic.smoothed(net.actor(state.target_actors, batch.next_obs), key_next, noise)
   each_k = jax.vmap(joint_actions.replace_each_k)(jax.random.split(key_k, policy.shape[0]), batch.next_action, policy)
@@ -51,7 +54,8 @@ def disagreements(net: joint_critic.Net, state, batch, key, noise: float) -> dic
     "relative_w": losses.inverse_weights(relative[:, 1:]),
     "q": jnp.mean(q, axis=0),
   }
-  return jax.tree.map(lambda x: jnp.mean(x, axis=0), found)
+  spread = {f"{name}_std": jnp.std(found[name], axis=0) for name in ("w", "relative_w")}
+  return jax.tree.map(lambda x: jnp.mean(x, axis=0), found) | spread
 
 
 def facts_of(folder: pathlib.Path) -> dict[str, Any]:
@@ -66,9 +70,9 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
     raise runs.UserError(
       f"{folder} is of {meta['algorithm']}, which has no ensemble of joint critics and target policies"
     )
-  data = runs.open_data(
-    pathlib.Path(written["dataset"]["folder"]), evaluate.matching_environment(meta), written["run"]["team_reward"]
-  )
+  place = pathlib.Path(written["dataset"]["folder"])
+  train_request.require_same_data(folder, place)
+  data = runs.open_data(place, evaluate.matching_environment(meta), written["run"]["team_reward"])
   config = importlib.import_module(meta["module"]).Config(**meta["config"])
   if config.ensemble_size < 2:
     raise runs.UserError(f"{folder} has one critic, which cannot disagree")
@@ -86,11 +90,15 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
 
 def markdown(facts: list[dict[str, Any]]) -> str:
   """A row for every run and k, means over its seeds."""
-  lines = ["| run | seeds | k | mean Q | u_k | relative u_k | w_k | w_k of relative u_k |", "|---" * 8 + "|"]
+  lines = [
+    "| run | seeds | k | mean Q | u_k | relative u_k | w_k (std over rows) | w_k of relative u_k (std over rows) |"
+  ]
+  lines += ["|---" * 8 + "|"]
   for row in facts:
     mean = {name: np.mean(values, axis=0) for name, values in row["numbers"].items()}
     for k in range(len(mean["u"])):
-      later = [f"{mean[name][k - 1]:.3f}" if k else "-" for name in ("relative_u", "w", "relative_w")]
+      later = [f"{mean['relative_u'][k - 1]:.3f}" if k else "-"]
+      later += [f"{mean[n][k - 1]:.3f} ({mean[f'{n}_std'][k - 1]:.3f})" if k else "-" for n in ("w", "relative_w")]
       named = [called(row), len(row["seeds"])] if k == 0 else ["", ""]
       entries = [*named, k, f"{mean['q'][k]:.1f}", f"{mean['u'][k]:.3f}", *later]
       lines.append("| " + " | ".join(map(str, entries)) + " |")

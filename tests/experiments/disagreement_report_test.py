@@ -39,7 +39,8 @@ def test_the_files_hold_every_seed(folder):
   (row,) = json.loads((folder / "out/disagreement.json").read_text())
   assert (row["algorithm"], row["quality"], row["seeds"], row["step"]) == ("spacql", "random", [0, 1], 20)
   shapes = {name: np.shape(values) for name, values in row["numbers"].items()}
-  assert shapes == {"u": (2, 4), "relative_u": (2, 3), "w": (2, 3), "relative_w": (2, 3), "q": (2, 4)}
+  weights = dict.fromkeys(("w", "w_std", "relative_w", "relative_w_std"), (2, 3))
+  assert shapes == {"u": (2, 4), "relative_u": (2, 3), "q": (2, 4)} | weights
   for name in ("w", "relative_w"):
     np.testing.assert_allclose(np.sum(row["numbers"][name], axis=1), 1.0, rtol=1e-4)
   assert "spacql on spread random, 3 critics" in out
@@ -74,3 +75,4 @@ def test_critics_that_differ_about_the_state_alone():
   np.testing.assert_allclose(found["u"], [2.0] * 4)
   np.testing.assert_allclose(found["relative_u"], [0.0] * 3)
   np.testing.assert_allclose(found["w"], [1 / 3] * 3, rtol=1e-6)
+  np.testing.assert_allclose(found["w_std"], [0.0] * 3, atol=1e-6)
