@@ -74,9 +74,13 @@ def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
   columns = list(dict.fromkeys(label(cell) for cell in found))
   places = list(dict.fromkeys((r["task"], r["quality"]) for r in rows))
   at = {(r["task"], r["quality"], r["algorithm"]): r for r in rows}
-  lines = ["Normalised score of the final policies, mean +- std over seeds; in the second table the papers' own.", ""]
+  lines = [
+    "Normalised score of the final policies, mean +- std over seeds; then the papers' own, then ours less theirs.",
+    "",
+  ]
   lines += _grid(places, columns, lambda place, name: _ours(at.get((*place, name)), at, place))
   lines += ["", *_grid(places, columns, lambda place, name: _papers(at.get((*place, name))))]
+  lines += ["", *_grid(places, columns, lambda place, name: _less(at.get((*place, name))))]
   lines += [
     "",
     "| data | algorithm | seeds | score | IQM [95 % interval] | over the last half | return | each seed | paper |",
@@ -107,6 +111,10 @@ def _ours(r, at, place) -> str:
 
 def _papers(r) -> str:
   return "-" if r is None or r["paper_mean"] is None else _spread(r["paper_mean"], r["paper_std"])
+
+
+def _less(r) -> str:
+  return "-" if r is None or r["paper_mean"] is None else f"{r['score_mean'] - r['paper_mean']:+.1f}"
 
 
 def _of_seeds(r: dict[str, Any], what: str) -> str:

@@ -216,6 +216,7 @@ def test_the_picture_and_the_table_take_several_tasks():
   text = table_view.markdown(found, ["the recipe"])
   assert "| world expert | **50.0 +- 50.0** | - |" in text and "| spread random | - | **50.0 +- 50.0** |" in text
   assert "| spread random | - | 62.2 +- 8.1 |" in text and text.endswith("the recipe\n")
+  assert "| spread random | - | -12.2 |" in text  # 50.0 less 62.2
   assert text.index("spread random") < text.index("world expert")
   (line,) = [line for line in text.splitlines() if line.startswith("| spread random (") and "cfcql" in line]
   # over the last half: the evaluations at 8 and 10 of 10 steps, 3.57 below and above the final ones
