@@ -40,25 +40,25 @@ def start_both(folder, *arguments):
 def test_two_processes_train_four_seeds_and_resume_after_one_is_killed(tmp_path):
   binaries.make_data("spread", "medium-replay", tmp_path)
   first, second = start_both(tmp_path, *RUN, "--num_seeds=4")
-  part, limit = tmp_path / "together" / "process_1" / "checkpoints", time.monotonic() + 200
+  part, limit = tmp_path / "together" / "process_1" / "checkpoints", time.monotonic() + 500
   while not list(part.glob("[0-9]*")) and second.poll() is None and time.monotonic() < limit:
     time.sleep(0.02)
   second.send_signal(signal.SIGKILL)
-  out, err = first.communicate(timeout=250)
-  second.communicate(timeout=60)
+  out, err = first.communicate(timeout=600)
+  second.communicate(timeout=300)
   assert first.returncode == 2, (out, err)
   assert "another process ended before all seeds were trained; what each has saved is kept" in err.splitlines()[-1]
   assert not (tmp_path / "together" / "result.json").exists()
   step = checkpoints.Checkpoints(part).steps()[-1]
   assert step < 40000, "it was killed before its end"
   both = start_both(tmp_path, "--resume")
-  told = [process.communicate(timeout=250) for process in both]
+  told = [process.communicate(timeout=600) for process in both]
   assert [process.returncode for process in both] == [0, 0], told
   result = json.loads((tmp_path / "together" / "result.json").read_text())
   assert result["seeds"] == [0, 1, 2, 3] and not list((tmp_path / "together").glob("process_*"))
   alone = tmp_path / "alone"
   process = start(tmp_path, "alone", *RUN, "--num_seeds=4")
-  told = process.communicate(timeout=250)
+  told = process.communicate(timeout=600)
   assert process.returncode == 0, told
   expected = json.loads((alone / "result.json").read_text())
   np.testing.assert_allclose(result["raw_return"], expected["raw_return"], rtol=1e-5)
@@ -66,7 +66,7 @@ def test_two_processes_train_four_seeds_and_resume_after_one_is_killed(tmp_path)
     assert (tmp_path / "together" / name).exists() and (alone / name).exists()
   (tmp_path / "together" / "result.json").unlink()
   again = start(tmp_path, "together", "--resume")  # a joined run is like any
-  told = again.communicate(timeout=250)
+  told = again.communicate(timeout=600)
   assert again.returncode == 0, told
   assert json.loads((tmp_path / "together" / "result.json").read_text())["raw_return"] == result["raw_return"]
   ours, theirs = ((run / "metrics.jsonl").read_text().splitlines() for run in (tmp_path / "together", alone))
