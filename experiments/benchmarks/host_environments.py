@@ -11,21 +11,26 @@ from experiments.benchmarks.timing import Case, alternate
 from marl_offline.environments import mujoco_agents
 
 TASK = "halfcheetah_2x3"
-STEPS = 10  # of all copies; of mamujoco_v1 SERIAL_STEPS, because it is one at a time
-SERIAL_STEPS = 500
+STEPS = 10_000  # control steps to a measurement, of all copies together; at least two of each
+SERIAL_STEPS = 1_000  # the same of mamujoco_v1, which is one at a time
 
 
 def _generator(key: jax.Array) -> np.random.Generator:
   return np.random.default_rng(int(jax.random.bits(key)))
 
 
+def rounds(copies: int) -> int:
+  """How often all copies are stepped."""
+  return max(STEPS // copies, 2)
+
+
 def ours(copies: int) -> Case:
-  """Observations and rewards of STEPS control steps of all copies, from fresh starts under uniform actions."""
+  """Observations and rewards of all copies after each step, from fresh starts under uniform actions."""
   environment = mujoco_agents.make(TASK)
 
   def inputs(key):
     generator = _generator(key)
-    sizes = STEPS, copies, environment.num_agents, environment.action_size
+    sizes = rounds(copies), copies, environment.num_agents, environment.action_size
     return environment.reset(generator, copies), generator.uniform(-1.0, 1.0, sizes)
 
   def run(world, actions):
@@ -79,7 +84,7 @@ def lines(repeats: int, copies: int) -> list[dict]:
   missing = [name for name in ("mujoco", "gymnasium") if importlib.util.find_spec(name) is None]
   if missing:
     return [{"case": f"{TASK}/marl_offline", "skipped": mujoco_agents.MISSING}]
-  cases, steps = {"marl_offline": ours(copies)}, {"marl_offline": STEPS * copies, "mamujoco_v1": SERIAL_STEPS}
+  cases, steps = {"marl_offline": ours(copies)}, {"marl_offline": rounds(copies) * copies, "mamujoco_v1": SERIAL_STEPS}
   if importlib.util.find_spec("gymnasium_robotics"):
     cases["mamujoco_v1"] = mamujoco()
   before = os.getloadavg()[0]
