@@ -46,9 +46,11 @@ def ours(copies: int) -> Case:
 def mamujoco() -> Case:
   """The same of one mamujoco_v1, with the observations that ours has."""
   with output_to_null():  # it and what it is made of greet while they are imported and made
+    import mujoco
     from gymnasium_robotics import mamujoco_v1
 
-    environment = mamujoco_v1.parallel_env("HalfCheetah", "2x3", agent_obsk=0, global_categories=())
+    with mujoco_agents.unlogged(mujoco):
+      environment = mamujoco_v1.parallel_env("HalfCheetah", "2x3", agent_obsk=0, global_categories=())
   agents = environment.possible_agents
 
   def inputs(key):

@@ -5,12 +5,13 @@ mujoco_partition says; the reward is the robot's, the same for every agent. A st
 constraint solver starts afresh at each control step, which changes a result by less than 1e-10.
 """
 
+import contextlib
 import functools
 import importlib.util
 import os
 import pathlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -93,7 +94,7 @@ class Physics:
       states, _ = self.pool.rollout(self.model, self.simulators, physics, controls)
       last = np.ascontiguousarray(states[:, -1])
       if not self.num_bodies:
-        return last, last[:, 1], np.zeros((len(last), 0))
+        return last, last[:, 1].copy(), np.zeros((len(last), 0))
       place, forces = np.empty(len(last)), np.empty((len(last), 6 * self.num_bodies))
       parts = np.array_split(np.arange(len(last)), len(self.simulators))
       finish = functools.partial(self._finish, last, control, place, forces)
@@ -206,9 +207,16 @@ def _load(mujoco: Any, file: str) -> Any:
   path = pathlib.Path(package.origin).parent / "envs" / "mujoco" / "assets" / file
   if not path.is_file():
     raise ImportError(f"the installed gymnasium has no robot {path}; {MISSING}")
-  told = mujoco.get_mju_user_warning()
-  mujoco.set_mju_user_warning(lambda text: None)  # about the age of the file; it would be written into ./MUJOCO_LOG.TXT
-  try:
+  with unlogged(mujoco):
     return mujoco.MjModel.from_xml_path(str(path))
+
+
+@contextlib.contextmanager
+def unlogged(mujoco: Any) -> Iterator[None]:
+  """While a robot is loaded: what MuJoCo says of the age of its file would be written into ./MUJOCO_LOG.TXT."""
+  told = mujoco.get_mju_user_warning()
+  mujoco.set_mju_user_warning(lambda text: None)
+  try:
+    yield
   finally:
     mujoco.set_mju_user_warning(told)
