@@ -6,7 +6,9 @@ update: one update of SPaCQL and CFCQL at the papers' sizes, beside a plain matr
 seeds: 1 to 16 seeds of SPaCQL, one after the other and batched.
 environment: steps a second of 1,024 copies of `spread`, 25-step episodes from uniform starts, ours beside JaxMARL's
 MPE_simple_spread_v3 with continuous actions (needs jaxmarl: pip install -e .[dev]). Actions and keys are drawn outside
-the clock; inside, both write observations and rewards of every step out, in one compiled scan.
+the clock; inside, both write observations and rewards of every step out, in one compiled scan. And control steps a
+second of multi-agent MuJoCo's `halfcheetah_2x3` (needs the extra [mujoco]), the same number of copies on the host,
+beside one mamujoco_v1 of Gymnasium-Robotics, where that is installed.
 collect: a million rows of `spread`, written, read back and evaluated.
 evaluate: the episodes of one evaluation of five seeds.
 feed: batches drawn on the device beside batches fed from the host.
@@ -19,7 +21,7 @@ import jax
 from absl import flags
 
 from experiments import launch, runs
-from experiments.benchmarks import environments, road, updates
+from experiments.benchmarks import environments, host_environments, road, updates
 
 FLAGS = flags.FlagValues()
 WHATS = ("update", "seeds", "environment", "collect", "evaluate", "feed", "compile")
@@ -34,7 +36,7 @@ def measure(what: str) -> list[dict]:
   return {
     "update": lambda: updates.lines(repeats),
     "seeds": lambda: updates.seed_lines(repeats),
-    "environment": lambda: environments.lines(repeats, COPIES.value),
+    "environment": lambda: environments.lines(repeats, COPIES.value) + host_environments.lines(repeats, COPIES.value),
     "collect": road.collect_lines,
     "evaluate": lambda: road.evaluate_lines(repeats),
     "feed": lambda: road.feed_lines(repeats),

@@ -1,4 +1,5 @@
-"""Each algorithm's hyperparameters on the particle tasks: its paper's, and where that is silent its released code's.
+"""Each algorithm's hyperparameters on the particle tasks and HalfCheetah 2x3: its paper's, and where that is silent its
+released code's.
 
 One function an algorithm: (config with the defaults, task, quality) -> the config to train with, and its source.
 """
@@ -8,21 +9,53 @@ from typing import Any
 
 QUALITIES = ("random", "medium-replay", "medium", "expert")
 # The released code's alpha; SPaCQL takes CFCQL's hyperparameters as they are. In the order of QUALITIES.
-ALPHAS = {"spread": (0.5, 1.0, 5.0, 2.5), "tag": (0.5, 0.5, 0.6, 2.0), "world": (0.5, 0.5, 0.32, 0.3)}
-LEARNING_RATES = {"spread": 0.01, "tag": 0.001, "world": 0.001}
+CHEETAH = "halfcheetah_2x3"
+ALPHAS = {
+  "spread": (0.5, 1.0, 5.0, 2.5),
+  "tag": (0.5, 0.5, 0.6, 2.0),
+  "world": (0.5, 0.5, 0.32, 0.3),
+  CHEETAH: (0.1, 0.4, 1.0, 1.7),
+}
+LEARNING_RATES = {"spread": 0.01, "tag": 0.001, "world": 0.001, CHEETAH: 3e-4}
+# Of every algorithm on HalfCheetah, as far as it has the field: CFCQL's and OMAR's released code, TD3+BC's, IQL's and
+# AWAC's for one agent. gamma is the papers'; both codes set 0.99 too, but run with RELEASED_GAMMA.
+CHEETAH_FIELDS = {
+  "batch_size": 256,
+  "hidden_size": 256,
+  "tau": 0.005,
+  "learning_rate": 3e-4,
+  "gamma": 0.99,
+  "proposals": "three_sources",
+  "search": "elites",
+  "search_rounds": 2,
+  "search_samples": 20,
+}
+RELEASED_GAMMA = 0.95
 # Of the independent learners, also from released code; their paper has alpha from {0.1, 0.5, 1, 5} for each task and no
 # table. OMAR's weight of imitation: the paper's appendix names one a quality, the code has others for each task.
-INDEPENDENT_ALPHAS = {"spread": (0.5, 1.0, 5.0, 5.0), "tag": (0.5, 0.5, 5.0, 5.0), "world": (0.5, 1.0, 0.5, 5.0)}
+INDEPENDENT_ALPHAS = {
+  "spread": (0.5, 1.0, 5.0, 5.0),
+  "tag": (0.5, 0.5, 5.0, 5.0),
+  "world": (0.5, 1.0, 0.5, 5.0),
+  CHEETAH: (1.0, 5.0, 1.0, 5.0),
+}
 IMITATION_WEIGHTS = (0.5, 0.5, 0.7, 0.9)
 RELEASED_IMITATION_WEIGHTS = {
   "spread": (1.0, 1.0, 1.0, 1.0),
   "tag": (0.9, 0.9, 0.7, 0.9),
   "world": (1.0, 0.7, 0.1, 0.9),
+  CHEETAH: (1.0, 0.9, 0.7, 0.5),
 }
 OMAR = "arXiv:2111.11188"
 # Of CFCQL's model of the behavior, with agent weights alone. The released code's 100,001 updates of 256 rows are 25,000
-# of 1,024; whole intervals between evaluations (settings.EVALUATE_EVERY) are 58 * 435 and 20 * 1,250.
-BEHAVIOR_UPDATES = {"spread": 25_230, "tag": 25_230, "world": 25_000}
+# of 1,024; whole intervals between evaluations (settings.EVALUATE_EVERY) are 58 * 435, 20 * 1,250 and 40 * 2,500.
+BEHAVIOR_UPDATES = {"spread": 25_230, "tag": 25_230, "world": 25_000, CHEETAH: 100_000}
+
+
+def sized(config: Any, task: str) -> Any:
+  """The defaults of an algorithm, which are for the particle tasks, in the sizes that a task is trained with."""
+  fields = CHEETAH_FIELDS if task == CHEETAH else {}
+  return dataclasses.replace(config, **{name: value for name, value in fields.items() if hasattr(config, name)})
 
 
 def conservative(config: Any, task: str, quality: str) -> tuple[Any, str]:
@@ -35,7 +68,8 @@ def conservative(config: Any, task: str, quality: str) -> tuple[Any, str]:
 def independent(config: Any, task: str, quality: str) -> tuple[Any, str]:
   """ICQL's: alpha alone depends on the data."""
   alpha = INDEPENDENT_ALPHAS[task][QUALITIES.index(quality)]
-  source = f"{OMAR}; alpha and gamma as in its released code; as many updates as all algorithms here"
+  coded = "alpha and gamma" if config.gamma == RELEASED_GAMMA else "alpha"
+  source = f"{OMAR}; {coded} as in its released code; as many updates as all algorithms here"
   return dataclasses.replace(config, alpha=alpha), source
 
 
@@ -74,7 +108,7 @@ def imitation(config: Any, task: str, quality: str) -> tuple[Any, str]:
 # No multi-agent continuous code is released for the next four: arXiv:2309.12696 appendix C.3 names the single-agent
 # originals. Their 3e-4 is for a million updates, ten to a hundred times ours; 1e-3 is what the released discrete half
 # gives IQL and AWAC. Budget, sizes, discount and clipping are the other algorithms', the same for all data.
-_CHOSEN = "1e-3, discount .95, clipping and sizes are our choice, alike for all data"
+_CHOSEN = "discount, clipping, sizes and, on the particle tasks, the learning rate are our choice, alike for all data"
 
 
 def matd3_bc(config: Any, task: str, quality: str) -> tuple[Any, str]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments import settings
 from marl_offline.datasets import normalization, storage, transitions
-from marl_offline.environments.api import PureEnvironment
+from marl_offline.environments.api import HostEnvironment, PureEnvironment
 from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import memory
@@ -252,6 +252,13 @@ def plain_spec(environment: PureEnvironment) -> Spec:
   return Spec(environment.num_agents, environment.obs_size, environment.action_size, environment.state_size, normalizer)
 
 
-def environment_of(task: str) -> PureEnvironment:
-  """The environment of a task's name."""
-  return settings.TASKS[task]()
+def environment_of(task: str) -> PureEnvironment | HostEnvironment:
+  """The environment of a task's name.
+
+  Raises:
+    UserError: the packages of its simulator are not installed.
+  """
+  try:
+    return (settings.TASKS | settings.MUJOCO_TASKS)[task]()
+  except ImportError as error:
+    raise UserError(str(error)) from error

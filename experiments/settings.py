@@ -10,20 +10,24 @@ import importlib
 from typing import Any
 
 from experiments import hyperparameters
-from experiments.hyperparameters import QUALITIES
-from marl_offline.environments import particle_tasks
+from experiments.hyperparameters import CHEETAH, QUALITIES
+from marl_offline.environments import mujoco_agents, particle_tasks
 
 PAPER_TASKS = {"spread": particle_tasks.spread, "tag": particle_tasks.tag, "world": particle_tasks.world}
 # spread for 3 to 10 agents. spread_3 is spread itself, on the scale of scores that serves all of them.
 MORE_AGENTS = {f"spread_{n}": functools.partial(particle_tasks.spread, n) for n in range(3, 11)}
 TASKS = PAPER_TASKS | MORE_AGENTS
+# Can be made and have settings, but no returns of ours that fix a scale of scores (scores.REFERENCES): no binary takes
+# them yet.
+MUJOCO_TASKS = {CHEETAH: functools.partial(mujoco_agents.make, CHEETAH)}
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")  # as JAX names them
 ALGORITHMS = tuple(hyperparameters.PAPER)
 # Critic updates, five for one of actors and targets. The released loop counters give 2,001 and 5,001 of the latter;
-# 5,001 has no useful divisor to log at, hence 5,000 for world.
-GRADIENT_STEPS = {"spread": 10_005, "tag": 10_005, "world": 25_000}
-EVALUATE_EVERY = {"spread": 435, "tag": 435, "world": 1_250}
-LOG_EVERY = {"spread": 145, "tag": 145, "world": 250}  # also how long a signal waits for its checkpoint
+# 5,001 has no useful divisor to log at, hence 5,000 for world; nor has 100,001, HalfCheetah's.
+GRADIENT_STEPS = {"spread": 10_005, "tag": 10_005, "world": 25_000, CHEETAH: 500_000}
+EVALUATE_EVERY = {"spread": 435, "tag": 435, "world": 1_250, CHEETAH: 2_500}
+EPISODES = {"spread": 100, "tag": 100, "world": 100, CHEETAH: 10}  # in each evaluation
+LOG_EVERY = {"spread": 145, "tag": 145, "world": 250, CHEETAH: 500}  # also how long a signal waits for its checkpoint
 
 MINIBATCHES = {"spread": 10, "tag": 10, "world": 50}  # actor updates between two evaluations of CFCQL's released code
 INDEPENDENT_MINIBATCHES = 10  # the same of OMAR's, for all tasks
@@ -54,18 +58,19 @@ def load(algorithm: str):
 
 
 def paper(algorithm: str, task: str, quality: str) -> Run:
-  """The papers' protocol on the particle tasks.
+  """The papers' protocol on the particle tasks and HalfCheetah 2x3.
 
   Raises:
     ValueError: unknown algorithm, task or quality.
   """
   config = load(algorithm).Config()
-  _require("task", task, TASKS)
+  _require("task", task, TASKS | MUJOCO_TASKS)
   _require("quality", quality, QUALITIES)
   like = family(task)
+  config = hyperparameters.sized(config, like)
   config, source = hyperparameters.PAPER[algorithm](config, like, quality)
   steps = GRADIENT_STEPS[like]
-  return Run(config, steps, steps // EVALUATE_EVERY[like], 100, LOG_EVERY[like], "mean", source)
+  return Run(config, steps, steps // EVALUATE_EVERY[like], EPISODES[like], LOG_EVERY[like], "mean", source)
 
 
 def family(task: str) -> str:
@@ -93,9 +98,12 @@ def released_code(algorithm: str, task: str, quality: str) -> Run:
   """paper, with what an algorithm's released code does otherwise and may explain a published number.
 
   In CFCQL's, agent 0's reward trains the critic; others' are in hyperparameters.RELEASED. In all, each evaluation seeds
-  the global generator anew from which minibatches are drawn, so the same ones come again after it.
+  the global generator anew from which minibatches are drawn, so the same ones come again after it; not on HalfCheetah,
+  where gamma is another instead.
   """
   run = fixed_minibatches(algorithm, task, quality)
+  if algorithm in (*hyperparameters.RELEASED, *hyperparameters.IN_RELEASED_CODE):
+    run = dataclasses.replace(run, config=dataclasses.replace(run.config, gamma=hyperparameters.RELEASED_GAMMA))
   if algorithm in hyperparameters.RELEASED:
     config, source = hyperparameters.RELEASED[algorithm](run.config, family(task), quality)
     return dataclasses.replace(run, config=config, source=source)
@@ -108,8 +116,11 @@ def released_code(algorithm: str, task: str, quality: str) -> Run:
 
 def fixed_minibatches(algorithm: str, task: str, quality: str) -> Run:
   """paper, with the few minibatches of the released code again and again and nothing else of it: on spread 50 critic
-  updates', of which the actors see every fifth; 10 for the independent learners, whose code is another."""
+  updates', of which the actors see every fifth; 10 for the independent learners, whose code is another. HalfCheetah's
+  evaluation seeds nothing: there they are always fresh."""
   run = paper(algorithm, task, quality)
+  if task in MUJOCO_TASKS:
+    return run
   if algorithm in hyperparameters.RELEASED:
     return dataclasses.replace(run, minibatches=INDEPENDENT_MINIBATCHES)
   period = getattr(run.config, "actor_period", 5)

@@ -1,12 +1,14 @@
 """What an environment is. One page.
 
 The pure kind: `reset`, `observe` and `step` are functions of their arguments alone, so that they vmap over environments
-and scan over time. There is no automatic reset: whoever scans decides what follows an end.
+and scan over time. The host kind: the same in NumPy for B environments at once, where the physics is no JAX program;
+its worlds are arrays too, so rows of them can be kept, mixed and gone on from. Neither resets by itself: whoever plays
+decides what follows an end.
 """
 
 import hashlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class PureEnvironment(NamedTuple):
@@ -24,7 +26,26 @@ class PureEnvironment(NamedTuple):
   step: Callable  # state, action [N, A], key -> state, reward [N], terminated [], truncated []
 
 
-def observation_hash(environment: PureEnvironment) -> str:
-  """Twelve hex digits of what fixes the meaning of an observation; data set and environment must agree on them."""
+class HostEnvironment(NamedTuple):
+  """A task for N agents, B of it at once, in float64. World: a NamedTuple of arrays [B, ...], never written to."""
+
+  name: str  # "halfcheetah_2x3"
+  version: str
+  num_agents: int  # N
+  obs_size: int  # O
+  action_size: int  # A, each component in [-1, 1]
+  state_size: int  # S
+  horizon: int  # steps until the time limit
+  reset: Callable  # numpy Generator, B -> World
+  observe: Callable  # World -> obs [B, N, O]
+  state: Callable  # World -> state [B, S]
+  step: Callable  # World, action [B, N, A] -> World, reward [B, N], terminated [B], truncated [B]; both may hold
+
+
+def observation_hash(environment: Any) -> str:
+  """Twelve hex digits of what fixes the meaning of an observation; data set and environment must agree on them.
+
+  environment: of either kind, or a mujoco_partition.Variant, which needs no simulator.
+  """
   facts = (environment.name, environment.version, environment.num_agents, environment.obs_size, environment.action_size)
   return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]

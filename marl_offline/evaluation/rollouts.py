@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from marl_offline.environments.api import PureEnvironment
+from marl_offline.environments.api import HostEnvironment, PureEnvironment
+from marl_offline.evaluation import host_rollouts
 from marl_offline.types import Learner
 
 EVALUATION_KEY = 20_251_107  # every evaluation of every seed begins from the same episodes, so that they compare
@@ -44,11 +45,18 @@ def episode_returns(environment, act, state, key, num_episodes, memory=()) -> ja
   return jax.vmap(lambda key: episode_return(environment, act, state, key, memory))(keys)
 
 
-def evaluator(environment: PureEnvironment, learner: Learner, num_episodes: int, key_number: int = EVALUATION_KEY):
+def evaluator(
+  environment: PureEnvironment | HostEnvironment,
+  learner: Learner,
+  num_episodes: int,
+  key_number: int = EVALUATION_KEY,
+):
   """states [seeds, ...] -> returns [seeds, episodes], greedy, one jitted call; the episodes' keys are always the same.
 
-  There is no exploration argument: what this returns is the score.
+  There is no exploration argument: what this returns is the score. On the host it is one jitted call a step.
   """
+  if isinstance(environment, HostEnvironment):
+    return host_rollouts.evaluator(environment, learner, num_episodes, key_number)
 
   @jax.jit
   def run(states):

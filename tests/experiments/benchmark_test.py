@@ -7,8 +7,9 @@ import jax
 import pytest
 
 from experiments import benchmark, launch
-from experiments.benchmarks import timing, updates
+from experiments.benchmarks import environments, host_environments, timing, updates
 from marl_offline.algorithms import bc
+from marl_offline.environments import mujoco_agents
 from tests.experiments import binaries
 
 SMALL = {"batch_size": 8, "hidden_size": 8, "num_proposals": 2, "ensemble_size": 2}
@@ -73,3 +74,16 @@ def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
     assert jax.config.jax_compilation_cache_dir == "elsewhere"
   finally:
     jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_host_environments_are_measured_where_their_packages_are(monkeypatch):
+  monkeypatch.setattr(host_environments, "STEPS", 2)
+  monkeypatch.setattr(host_environments, "SERIAL_STEPS", 2)
+  monkeypatch.setattr(environments, "lines", lambda repeats, copies: [])
+  told = {line["case"]: line for line in lines("--what=environment", "--copies=4")}
+  ours = told["halfcheetah_2x3/marl_offline"]
+  assert ours.get("skipped") == mujoco_agents.MISSING or ours["steps_per_second"] > 0
+  both = "halfcheetah_2x3/mamujoco_v1" in told
+  assert ("halfcheetah_2x3/ratio" in told) == both
+  monkeypatch.setattr(host_environments.importlib.util, "find_spec", lambda name: None)
+  assert [line["skipped"] for line in lines("--what=environment")] == [mujoco_agents.MISSING]

@@ -1,15 +1,16 @@
 import dataclasses
+import sys
 
 import pytest
 
-from experiments import settings
+from experiments import runs, settings
 from marl_offline.algorithms import spacql
 from marl_offline.evaluation import scores
 from tests import games
 
 
 @pytest.mark.parametrize("protocol", settings.PROTOCOLS)
-@pytest.mark.parametrize("task", settings.PAPER_TASKS)
+@pytest.mark.parametrize("task", settings.PAPER_TASKS | settings.MUJOCO_TASKS)
 @pytest.mark.parametrize("algorithm", settings.ALGORITHMS)
 def test_every_protocol_can_be_built_and_logs_whole_periods(protocol, task, algorithm):
   for quality in settings.QUALITIES:
@@ -27,6 +28,26 @@ def test_paper_by_the_table():
   assert (run.gradient_steps, run.episodes, run.team_reward) == (10_005, 100, "mean")
   run = settings.paper("cfcql", "world", "medium")
   assert (run.config.alpha, run.config.learning_rate, run.config.ensemble_size) == (0.32, 0.001, 2)
+
+
+def test_cheetah_by_the_table():
+  run = settings.paper("cfcql", "halfcheetah_2x3", "expert")
+  config = run.config
+  assert (config.alpha, config.learning_rate, config.gamma, config.tau) == (1.7, 3e-4, 0.99, 0.005)
+  assert (config.batch_size, config.hidden_size, config.proposals) == (256, 256, "three_sources")
+  assert (run.gradient_steps, run.evaluations, run.episodes) == (500_000, 200, 10)
+  released = settings.released_code("cfcql", "halfcheetah_2x3", "expert")  # agent 0's reward is everybody's there
+  assert (released.config.gamma, released.minibatches, released.team_reward) == (0.95, None, "first_agent")
+  omar = settings.released_code("omar", "halfcheetah_2x3", "medium-replay").config
+  assert (omar.imitation_weight, omar.alpha, omar.search, omar.gamma) == (0.9, 5.0, "elites", 0.95)
+  for algorithm in settings.ALGORITHMS:
+    assert settings.paper(algorithm, "halfcheetah_2x3", "random").config.hidden_size == 256
+
+
+def test_a_task_whose_simulator_is_missing_names_the_extra(monkeypatch):
+  monkeypatch.setitem(sys.modules, "mujoco", None)
+  with pytest.raises(runs.UserError, match=r"pip install 'marl_offline\[mujoco\]'"):
+    runs.environment_of("halfcheetah_2x3")
 
 
 def test_omar_by_the_tables():

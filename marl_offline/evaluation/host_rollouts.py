@@ -1,0 +1,50 @@
+"""Episodes of policies in an environment on the host: all seeds and episodes step together, one jitted act a step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from marl_offline.environments.api import HostEnvironment
+from marl_offline.types import Learner
+
+
+def evaluator(environment: HostEnvironment, learner: Learner, num_episodes: int, key_number: int):
+  """states [seeds, ...] -> returns [seeds, episodes] float32, greedy: mean_i sum_t r_i,t of each episode.
+
+  Every seed begins from the same worlds, which key_number fixes, and acts with the same keys. An episode that is over
+  is stepped no more; one whose policy answers something that is not finite ends there, and its return is nan.
+  """
+
+  @jax.jit
+  def act(states, memory, obs, step):
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(key_number), step), num_episodes)
+    episodes = jax.vmap(learner.act, in_axes=(None, 0, 0, 0))
+    return jax.vmap(episodes, in_axes=(0, 0, 0, None))(states, memory, obs, keys)
+
+  def run(states):
+    both = len(jax.tree.leaves(states)[0]), num_episodes
+    world = environment.reset(np.random.default_rng(key_number), num_episodes)
+    world = _rows(world, np.tile(np.arange(num_episodes), both[0]))
+    memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*both, *jnp.shape(leaf))), learner.memory)
+    obs = environment.observe(world).astype(np.float32)  # [seeds * episodes, N, O], as are rows of what follows
+    returns, playing = np.zeros(len(obs)), np.arange(len(obs))  # world holds the rows that are still playing
+    for step in range(environment.horizon):
+      action, memory = act(states, memory, obs.reshape(*both, *obs.shape[1:]), step)
+      action = np.asarray(action).reshape(len(obs), *action.shape[2:])[playing]
+      sane = np.isfinite(action).all(axis=(1, 2))
+      returns[playing[~sane]] = np.nan
+      playing, world, action = playing[sane], _rows(world, sane), action[sane]
+      if not playing.size:
+        break
+      world, reward, terminated, truncated = environment.step(world, action)
+      returns[playing] += reward.mean(axis=1)
+      obs[playing] = environment.observe(world)
+      playing, world = playing[~(terminated | truncated)], _rows(world, ~(terminated | truncated))
+    return returns.reshape(both).astype(np.float32)
+
+  return run
+
+
+def _rows(world, which):
+  """Rows of every array of a World, by indices or a mask."""
+  return jax.tree.map(lambda leaf: leaf[which], world)
