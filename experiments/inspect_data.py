@@ -66,7 +66,7 @@ def card_lines(card):
       value = {name: str(digest)[:12] for name, digest in value.items()}
     if isinstance(value, dict):
       yield key if value else f"{key:<20}-"
-      yield from (f"  {name:<18}{_plain(entry)}" for name, entry in value.items())
+      yield from (f"  {name:<17} {_plain(entry)}" for name, entry in value.items())
     elif isinstance(value, list) and value and isinstance(value[0], dict):
       shown = value if len(value) <= 6 else [*value[:3], None, *value[-3:]]
       yield f"{key:<20}{len(value)}"

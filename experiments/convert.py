@@ -1,0 +1,146 @@
+"""Makes a data set of ours from files that others published and that you downloaded. Nothing is fetched.
+
+  python -m experiments.convert --kind omar --from ~/Downloads/datasets --task spread --quality expert --seed_folder 0
+
+writes data/spread-expert-omar0 (see marl_offline/datasets/storage.py for the format), to be trained on by
+
+  python -m experiments.train --dataset data/spread-expert-omar0 --task spread --quality expert
+
+What the behaviour would have done after an episode's last step is in none of these files: the last row of an episode
+that a time limit cut counts in all statistics and is never trained on.
+"""
+
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from experiments import launch, published_data, runs, settings
+from marl_offline.datasets import public_omar, public_rows, storage
+from marl_offline.environments.api import observation_hash
+from marl_offline.evaluation import scores
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("kind", None, "whose layout the files have: omar", flag_values=FLAGS)
+flags.DEFINE_string(
+  "from", None, "folder of the files: seed_<k>_data itself or any of the three above it", flag_values=FLAGS
+)
+flags.DEFINE_string("task", None, f"one of {', '.join(public_omar.TASKS)}", flag_values=FLAGS)
+flags.DEFINE_string("quality", None, f"one of {', '.join(public_omar.QUALITIES)}", flag_values=FLAGS)
+flags.DEFINE_integer(
+  "seed_folder",
+  None,
+  "k of seed_<k>_data (default what --from names, else 0); it becomes part of the name",
+  lower_bound=0,
+  flag_values=FLAGS,
+)
+flags.DEFINE_string("data_dir", "data", "folder of the data sets", flag_values=FLAGS)
+flags.DEFINE_bool(
+  "clip_actions", False, "clip actions that lie further outside [-1, 1] than rounding explains", flag_values=FLAGS
+)
+
+
+class Source(NamedTuple):
+  """A published data set that was found, not yet read, and what its card will say of its origin."""
+
+  version: str  # part of our name for it
+  read: Callable[[], public_rows.Read]
+  words: str
+  licence: str
+  behavior: str
+  seed: int | None
+
+
+def omar(folder: pathlib.Path, task: str, quality: str) -> Source:
+  """OMAR's or CFCQL's folders.
+
+  Raises:
+    DataError: there is none.
+  """
+  runs.choose("task", task, public_omar.TASKS)
+  runs.choose("quality", quality, public_omar.QUALITIES)
+  inside, seed = public_omar.find(folder, task, quality, FLAGS.seed_folder)
+  return Source(
+    f"omar{seed}",
+    lambda: public_omar.read(inside, task, FLAGS.clip_actions),
+    f"{published_data.OMAR}, files {public_omar.TASKS[task].name}/{quality}/seed_{seed}_data",
+    published_data.UNSTATED,
+    "MATD3 with exploration noise; how much is not said (section 4.1)",
+    seed,
+  )
+
+
+KINDS = {"omar": omar}
+
+
+def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -> tuple[pathlib.Path, str]:
+  """Reads and writes it. -> the folder, and how its returns differ from the published ones, "" where they do not.
+
+  Raises:
+    DataError: the files are faulty, the folder exists already, or the disk refuses. Nothing is left.
+  """
+  folder = storage.folder_of(data_dir, task, quality, source.version)
+  if folder.exists():
+    raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to convert it again")
+  episodes, notes = source.read()
+  returns = episodes.returns()
+  published, difference = published_data.returns(kind, task, quality), ""
+  extra: dict[str, Any] = {"conversion": {"layout": kind} | notes}
+  if published:
+    difference = published_data.difference(returns.mean(), returns.std(), episodes.num_rows, published)
+    extra["published_return"] = published._asdict() | {"difference": difference or "none"}
+  if task in published_data.CAVEATS:
+    extra["caveat"] = published_data.CAVEATS[task]
+  reference = scores.OMAR.get(task)
+  if reference:
+    extra["normalized_by"] = f"0 = {reference.random}, 100 = {reference.expert} ({reference.source})"
+    mean = 100 * (returns.mean() - reference.random) / (reference.expert - reference.random)
+  storage.save(
+    folder,
+    episodes,
+    task=task,
+    quality=quality,
+    version=source.version,
+    environment=environment_facts(task),
+    policies=[{"policy": source.behavior, "episodes": episodes.num_episodes}],
+    seed=source.seed,
+    source=source.words,
+    licence=source.licence,
+    origin="converted",
+    normalized_mean=float(mean) if reference else None,
+    extra=extra,
+  )
+  return folder, difference
+
+
+def environment_facts(task: str) -> dict[str, str] | None:
+  """Name, version and observation hash of our environment whose observations and actions are the files'; None: none is
+  ours, and the data set is known by its task's name."""
+  if task not in settings.TASKS:
+    return None
+  environment = settings.TASKS[task]()
+  return {
+    "name": environment.name,
+    "version": environment.version,
+    "observation_hash": observation_hash(environment),
+  }
+
+
+def main() -> None:
+  """The binary: checks the flags, converts, says where it is and what is odd about it."""
+  given = {name: FLAGS[name].value for name in ("kind", "from", "task", "quality")}
+  for name, value in given.items():
+    if value is None:
+      raise runs.UserError(f"--{name} is missing; --kind, --from, --task and --quality say what to convert")
+  kind, task, quality = runs.choose("kind", given["kind"], KINDS), given["task"], given["quality"]
+  source = KINDS[kind](pathlib.Path(given["from"]).expanduser(), task, quality)
+  folder, difference = convert(source, kind, task, quality, FLAGS.data_dir)
+  if difference:
+    print(f"warning: {difference}", file=sys.stderr)
+  print(f"{folder}  (python -m experiments.inspect_data --folder {folder} shows it)")
+
+
+if __name__ == "__main__":
+  launch.binary(main, FLAGS)

@@ -1,0 +1,76 @@
+"""What is known of data sets that others published: their returns, where they come from, their licences."""
+
+from typing import NamedTuple
+
+
+class Returns(NamedTuple):
+  """Episodes' returns as published: the sum over an episode, one reward for the team or the mean over agents."""
+
+  mean: float
+  std: float
+  rows: int | None  # None: not said
+  source: str
+
+
+OG_MARL = "OG-MARL's data cards"
+OMAR = "OMAR, arXiv:2111.11188"
+UNSTATED = "not stated by its authors"
+TOLERANCE = 0.02  # of the published standard deviation
+_MILLION = 1_000_000
+# OG-MARL's tally of OMAR's files; which of the five seeds it is of is not said. Rows of the tasks' own medium-replay.
+_OMAR = {
+  "spread": {
+    "random": (159.57, 60.46, _MILLION),
+    "medium-replay": (203.74, 80.49, 97_500),
+    "medium": (273.39, 92.06, _MILLION),
+    "expert": (530.95, 71.41, _MILLION),
+  },
+  "tag": {
+    "random": (-4.13, 10.81, _MILLION),
+    "medium-replay": (3.90, 20.28, 62_500),
+    "medium": (116.36, 58.86, _MILLION),
+    "expert": (207.90, 77.51, _MILLION),
+  },
+  "world": {
+    "random": (-6.83, 5.74, _MILLION),
+    "medium-replay": (1.23, 13.49, 80_000),
+    "medium": (65.86, 29.55, _MILLION),
+    "expert": (85.21, 31.11, _MILLION),
+  },
+  "halfcheetah_2x3": {
+    "random": (-282.89, 77.50, _MILLION),
+    "medium-replay": (423.49, 655.68, 460_000),
+    "medium": (1568.87, 273.38, _MILLION),
+    "expert": (3338.69, 252.58, _MILLION),
+  },
+}
+STATISTICS = {"omar": _OMAR}
+# Where the same observations and actions do not make the same game.
+CAVEATS = dict.fromkeys(
+  ("tag", "world"),
+  "the prey that played here is OMAR's, which comes only with its files; ours, against which policies are evaluated "
+  "here, is another and harder to catch",
+)
+
+
+def returns(kind: str, task: str, quality: str) -> Returns | None:
+  """What is published of a data set's returns; None where nothing is known to us."""
+  row = STATISTICS.get(kind, {}).get(task, {}).get(quality)
+  return Returns(*row, OG_MARL) if row else None
+
+
+def difference(found_mean: float, found_std: float, rows: int, published: Returns) -> str:
+  """A sentence with both numbers where the data are not what was published, "" where they are.
+
+  Means and standard deviations may differ by 2 % of the published standard deviation, rows not at all.
+  """
+  allowed = TOLERANCE * published.std
+  wrong = abs(found_mean - published.mean) > allowed or abs(found_std - published.std) > allowed
+  if not wrong and published.rows in (None, rows):
+    return ""
+  number = "" if published.rows is None else f" in {published.rows} rows"
+  return (
+    f"the episodes' return is {found_mean:.2f} +- {found_std:.2f} in {rows} rows where "
+    f"{published.mean:.2f} +- {published.std:.2f}{number} was published ({published.source}, "
+    "which do not say which of the authors' seeds they describe)"
+  )

@@ -1,0 +1,97 @@
+"""Published files become a data set that trains; their card says what they are, and what differs from what was said."""
+
+import numpy as np
+import pytest
+
+from experiments import convert, published_data, train, train_request
+from marl_offline.datasets import storage
+from marl_offline.environments import particle_tasks
+from tests.datasets import published
+from tests.experiments import binaries
+
+
+def call(*arguments):
+  return binaries.call(convert.main, convert.FLAGS, *arguments)
+
+
+def omar(tmp_path, task="spread", quality="expert", *arguments):
+  where = (f"--from={tmp_path}", f"--data_dir={tmp_path / 'data'}")
+  return call("--kind=omar", *where, f"--task={task}", f"--quality={quality}", *arguments)
+
+
+def test_omars_files_become_ours_and_train(tmp_path):
+  given, _ = published.write_omar(tmp_path, seed=2)
+  status, out, err = omar(tmp_path, "spread", "expert", "--seed_folder=2")
+  folder = tmp_path / "data" / "spread-expert-omar2"
+  assert status == 0 and str(folder) in out, err
+  episodes, card = storage.load(folder)
+  returns = np.mean([given[f"rews_{i}"] for i in range(3)], axis=0).reshape(2, 25).sum(axis=1)
+  assert f"warning: the episodes' return is {returns.mean():.2f} +- {returns.std():.2f} in 50 rows where" in err
+  assert "530.95 +- 71.41 in 1000000 rows was published" in err and len(err.splitlines()) == 1
+  assert card["origin"] == "converted" and card["licence"] == "not stated by its authors" and card["seed"] == 2
+  assert card["source"].endswith("files simple_spread/expert/seed_2_data")
+  assert card["conversion"] == {"layout": "omar", "dones": "all 0"} and card["published_return"]["mean"] == 530.95
+  np.testing.assert_allclose(card["normalized_mean"], 100 * (returns.mean() - 159.8) / (516.8 - 159.8), rtol=1e-4)
+  storage.require_match(card, particle_tasks.spread())
+  assert episodes.final_action_unknown.all() and card["episodes"] == 2
+  arguments = (f"--dataset={folder}", "--task=spread", "--quality=expert", f"--run_dir={tmp_path / 'run'}")
+  status, out, err = binaries.call(train.main, train_request.FLAGS, *arguments, *binaries.QUICK)
+  assert status == 0 and "bc on spread-expert-omar2 (converted)" in out, err
+  status, _, err = omar(tmp_path, "spread", "expert", "--seed_folder=2")
+  assert "spread-expert-omar2: already exists and is not overwritten" in binaries.sentence(status, err)
+
+
+def test_another_prey_and_another_scale_are_on_the_card(tmp_path):
+  published.write_omar(tmp_path, "tag", "random")
+  assert omar(tmp_path, "tag", "random")[0] == 0
+  _, card = storage.load(tmp_path / "data" / "tag-random-omar0")
+  storage.require_match(card, particle_tasks.tag())
+  assert "the prey that played here is OMAR's" in card["caveat"] and "100 = 185.6" in card["normalized_by"]
+  assert card["num_agents"] == 3
+
+
+def test_a_task_that_has_no_environment_yet_is_known_by_its_name(tmp_path):
+  published.write_omar(tmp_path, "halfcheetah_2x3", "medium")
+  assert omar(tmp_path, "halfcheetah_2x3", "medium")[0] == 0
+  _, card = storage.load(tmp_path / "data" / "halfcheetah_2x3-medium-omar0")
+  if card["environment"] is None:
+    storage.require_match(card, {"name": "halfcheetah_2x3", "num_agents": 2, "obs_size": 6})
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    ((), "--kind is missing"),
+    (("--kind=omer",), "--from is missing"),
+    (("--kind=omer", "--from=x", "--task=spread", "--quality=expert"), "--kind=omer is not known (did you mean omar?)"),
+    (("--kind=omar", "--from=x", "--task=spraed", "--quality=expert"), "--task=spraed is not known"),
+    (("--kind=omar", "--from=x", "--task=spread", "--quality=exprt"), "--quality=exprt is not known"),
+    (("--kind=omar", "--from=nowhere", "--task=spread", "--quality=expert"), "nowhere: is no folder"),
+    (("--kind=omar", "--from=.", "--task=spread", "--quality=expert"), "holds no simple_spread/expert/seed_0_data"),
+    (("--kind=omar", "--from=.", "--task=spread", "--quality=expert", "--seed_folder=-1"), "seed_folder"),
+  ],
+)
+def test_bad_flags_are_one_sentence_and_write_nothing(arguments, words, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  status, _, err = call(*arguments)
+  assert words in binaries.sentence(status, err)
+  assert not list(tmp_path.iterdir())
+
+
+def test_faulty_files_are_one_sentence_and_write_nothing(tmp_path):
+  _, folder = published.write_omar(tmp_path)
+  (folder / "next_obs_1.npy").unlink()
+  status, _, err = omar(tmp_path)
+  assert "next_obs_1.npy: is missing" in binaries.sentence(status, err)
+  assert not (tmp_path / "data").exists()
+
+
+def test_how_much_returns_may_differ():
+  said = published_data.Returns(100.0, 50.0, 25, "them")  # 2 % of the spread is 1
+  assert published_data.difference(100.9, 49.1, 25, said) == ""
+  assert "101.10 +- 50.00 in 25 rows where 100.00 +- 50.00 in 25 rows" in published_data.difference(101.1, 50, 25, said)
+  assert "100.00 +- 51.10" in published_data.difference(100, 51.1, 25, said)
+  assert "in 50 rows" in published_data.difference(100, 50, 50, said)
+  assert published_data.difference(100, 50, 50, said._replace(rows=None)) == ""
+  assert published_data.returns("omar", "world", "medium") == (65.86, 29.55, 1_000_000, published_data.OG_MARL)
+  assert published_data.returns("omar", "world", "mediocre") is None
