@@ -18,21 +18,29 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from experiments import launch, published_data, runs, settings
-from marl_offline.datasets import public_omar, public_rows, storage
+from marl_offline.datasets import public_omar, public_omiga, public_rows, storage
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import scores
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("kind", None, "whose layout the files have: omar", flag_values=FLAGS)
+flags.DEFINE_string("kind", None, "whose layout the files have: omar or omiga", flag_values=FLAGS)
 flags.DEFINE_string(
-  "from", None, "folder of the files: seed_<k>_data itself or any of the three above it", flag_values=FLAGS
+  "from",
+  None,
+  "where the files are; omar: the folder seed_<k>_data or any of the three above it; omiga: the file or its folder",
+  flag_values=FLAGS,
 )
-flags.DEFINE_string("task", None, f"one of {', '.join(public_omar.TASKS)}", flag_values=FLAGS)
-flags.DEFINE_string("quality", None, f"one of {', '.join(public_omar.QUALITIES)}", flag_values=FLAGS)
+flags.DEFINE_string(
+  "task",
+  None,
+  f"omar: one of {', '.join(public_omar.TASKS)}; omiga: one of {', '.join(public_omiga.TASKS)}",
+  flag_values=FLAGS,
+)
+flags.DEFINE_string("quality", None, "expert, medium, ...: one that the task has in that layout", flag_values=FLAGS)
 flags.DEFINE_integer(
   "seed_folder",
   None,
-  "k of seed_<k>_data (default what --from names, else 0); it becomes part of the name",
+  "omar: k of seed_<k>_data (default what --from names, else 0); it becomes part of the name",
   lower_bound=0,
   flag_values=FLAGS,
 )
@@ -72,7 +80,29 @@ def omar(folder: pathlib.Path, task: str, quality: str) -> Source:
   )
 
 
-KINDS = {"omar": omar}
+def omiga(place: pathlib.Path, task: str, quality: str) -> Source:
+  """OMIGA's files.
+
+  Raises:
+    DataError: there is none.
+    UserError: an unknown name, or --seed_folder.
+  """
+  runs.choose("task", task, public_omiga.TASKS)
+  runs.choose("quality", quality, public_omiga.QUALITIES)
+  if FLAGS.seed_folder is not None:
+    raise runs.UserError(f"--seed_folder={FLAGS.seed_folder} is of --kind=omar; an OMIGA data set is one file")
+  path = public_omiga.find(place, task, quality)
+  return Source(
+    "omiga",
+    lambda: public_omiga.read(path, task, FLAGS.clip_actions),
+    f"{published_data.OMIGA}, file {public_omiga.TASKS[task].name}-{quality}.hdf5",
+    published_data.UNSTATED,
+    "HAPPO at the level that the quality names",
+    None,
+  )
+
+
+KINDS = {"omar": omar, "omiga": omiga}
 
 
 def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -> tuple[pathlib.Path, str]:

@@ -37,3 +37,27 @@ def write_omar(root, task="spread", quality="expert", seed=0, **changes):
   for name, array in arrays.items():
     np.save(folder / f"{name}.npy", array)
   return arrays, folder
+
+
+def omiga_arrays(task="hopper_3x1", lengths=(3, 1000, 5), seed=0, unfinished=0):
+  """Key -> array; an episode's last row has an observation, and rubbish for action and reward."""
+  from marl_offline.datasets import public_omiga
+
+  known, random = public_omiga.TASKS[task], np.random.default_rng(seed)
+  rows = sum(lengths) + len(lengths) + unfinished
+  final = np.zeros(rows, bool)
+  final[np.cumsum(np.array(lengths) + 1) - 1] = True
+  obs = random.normal(size=(rows, known.num_agents, known.obs_size))
+  action = random.uniform(-1, 1, (rows, known.num_agents, known.action_size))
+  reward = random.normal(size=(rows, 1))
+  action[final], reward[final] = 1e9, np.nan
+  return {"s": obs.copy(), "o": obs, "a": action, "r": reward, "d": final[:, None].astype(float)}
+
+
+def write_omiga(path, arrays):
+  """One HDF5 file of the arrays."""
+  import h5py
+
+  with h5py.File(path, "w") as file:
+    for key, array in arrays.items():
+      file[key] = array

@@ -58,6 +58,23 @@ def test_a_task_that_has_no_environment_yet_is_known_by_its_name(tmp_path):
     storage.require_match(card, {"name": "halfcheetah_2x3", "num_agents": 2, "obs_size": 6})
 
 
+def test_omigas_files(tmp_path):
+  pytest.importorskip("h5py")
+  arrays = published.omiga_arrays(lengths=(4, 1000))
+  published.write_omiga(tmp_path / "Hopper-v2-3x1-medium-replay.hdf5", arrays)
+  where = (f"--from={tmp_path}", f"--data_dir={tmp_path / 'data'}")
+  status, out, err = call("--kind=omiga", *where, "--task=hopper_3x1", "--quality=medium-replay")
+  folder = tmp_path / "data" / "hopper_3x1-medium-replay-omiga"
+  assert status == 0 and str(folder) in out and "746.42 +- 671.89 in 1310666 rows" in err
+  episodes, card = storage.load(folder)
+  assert episodes.num_rows == 1004 and card["conversion"]["time_limits_stored_as_ends"] == 1 and card["seed"] is None
+  assert card["normalized_mean"] is None and card["source"].endswith("Hopper-v2-3x1-medium-replay.hdf5")
+  status, _, err = call("--kind=omiga", *where, "--task=hopper_3x1", "--quality=expert", "--seed_folder=1")
+  assert "--seed_folder=1 is of --kind=omar" in binaries.sentence(status, err)
+  status, _, err = call("--kind=omiga", *where, "--task=spread", "--quality=expert")
+  assert "--task=spread is not known" in binaries.sentence(status, err)
+
+
 @pytest.mark.parametrize(
   ("arguments", "words"),
   [
