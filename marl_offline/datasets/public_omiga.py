@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 from marl_offline.datasets.checks import DataError
-from marl_offline.datasets.public_rows import Actions, Read, Task, flags, in_chunks, made_of, numbers, require_shape
+from marl_offline.datasets.public_rows import Actions, Read, Task, fill, flags, made_of, require_shape
 
 TASKS = {
   "hopper_3x1": Task("Hopper-v2-3x1", 3, 14, 1, 1000, state_size=14),
@@ -103,36 +103,22 @@ def _episodes(path: pathlib.Path, arrays: dict, known: Task, clip_actions: bool)
       f"{path}, d: the episode whose final observation is row {row} has {steps} steps; 1 to {known.time_limit} are "
       "expected"
     )
-  num_rows, stop_at = int(lengths.sum()), int(ends[-1]) + 1
-  fields = {
-    "obs": np.empty((num_rows, known.num_agents, known.obs_size), np.float32),
-    "action": np.empty((num_rows, known.num_agents, known.action_size), np.float32),
-    "reward": np.empty((num_rows, known.num_agents), np.float32),
-    "state": np.empty((num_rows, known.state_size), np.float32),
-    "final_obs": np.empty((len(ends), known.num_agents, known.obs_size), np.float32),
-    "final_state": np.empty((len(ends), known.state_size), np.float32),
-  }
-  at_limit, last = lengths == known.time_limit, np.cumsum(lengths) - 1
-  fields["terminated"], fields["truncated"] = np.zeros(num_rows, bool), np.zeros(num_rows, bool)
-  fields["terminated"][last], fields["truncated"][last] = ~at_limit, at_limit
-  actions, step, episode = Actions(clip_actions), 0, 0
-  for first, stop in in_chunks(path.name, stop_at):
-    final = only_final[first:stop]
+  stop, keys = int(ends[-1]) + 1, {"obs": "o", "state": "s", "action": "a", "reward": "r"}
+  final = only_final[:stop]
 
-    def part(key, steps_alone=False, first=first, stop=stop, final=final):
-      rows = arrays[key][first:stop]
-      if steps_alone and rows.dtype.kind in "fiub":
-        rows[final] = 0  # whatever stands in the last row of an episode
-      return numbers(f"{path}, {key}", first, rows)
+  def look(name, first, stop):
+    rows = arrays[keys[name]][first:stop]
+    if name == "state":
+      rows = rows[:, 0]  # the same for each agent, but for its number
+    return f"{path}, {keys[name]}", rows.reshape(-1, 1) if name == "reward" else rows
 
-    steps, episodes = slice(step, step + int((~final).sum())), slice(episode, episode + int(final.sum()))
-    obs, state = part("o"), part("s")[:, 0]
-    fields["obs"][steps], fields["final_obs"][episodes] = obs[~final], obs[final]
-    fields["state"][steps], fields["final_state"][episodes] = state[~final], state[final]
-    fields["action"][steps] = actions(f"{path}, a", first, part("a", True))[~final]
-    fields["reward"][steps] = part("r", True).reshape(-1, 1)[~final]
-    step, episode = steps.stop, episodes.stop
+  actions = Actions(clip_actions)
+  fields = fill(known, ~final, final, look, actions, path.name)
+  at_limit, last = lengths == known.time_limit, np.zeros((~final).sum(), bool)
+  last[np.cumsum(lengths) - 1] = True
+  fields["truncated"], fields["terminated"] = last.copy(), last.copy()
+  fields["truncated"][last], fields["terminated"][last] = at_limit, ~at_limit
   notes = actions.notes() | {"time_limits_stored_as_ends": int(at_limit.sum())}
-  if left := len(only_final) - stop_at:
+  if left := len(only_final) - stop:
     notes["rows_of_an_unfinished_episode_left_out"] = left
   return Read(made_of(fields, path), notes)

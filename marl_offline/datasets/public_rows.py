@@ -7,7 +7,7 @@ observation still count in every statistic.
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ class Task(NamedTuple):
   num_agents: int  # the learned ones
   obs_size: int
   action_size: int
-  time_limit: int  # steps
+  time_limit: int  # steps; a longer episode there is not
   state_size: int | None = None  # None: the observations, concatenated, are the state
 
 
@@ -126,6 +126,48 @@ def in_chunks(title: str, num_rows: int):
       stop = min(first + checks.CHUNK, num_rows)
       yield first, stop
       bar.update(stop - first)
+
+
+def fill(
+  known: Task, steps: np.ndarray, final: np.ndarray, look: Callable, actions: Actions, title: str
+) -> dict[str, np.ndarray | None]:
+  """obs, action, reward, state and final_* of files in which whole rows follow each other.
+
+  Args:
+    known: the sizes.
+    steps: rows that are a step. [X] bool.
+    final: rows whose observation is an episode's final one, or stands in for it. [X] bool.
+    look: ("obs", "state", "action" or "reward", first row, row after the last) -> the words for the place, and rows
+      [..., N, O], [..., S], [..., N, A] and [..., N] or [..., 1]. Of rows that are no step only obs and state are used.
+    actions: brings actions into range.
+    title: of the progress bar.
+
+  Raises:
+    DataError: a number that is none, or an action out of range.
+  """
+  num_rows, num_episodes, agents = int(steps.sum()), int(final.sum()), known.num_agents
+  sizes = {"obs": (agents, known.obs_size), "action": (agents, known.action_size), "reward": (agents,)}
+  fields = {name: np.empty((num_rows, *size), np.float32) for name, size in sizes.items()}
+  fields["final_obs"] = np.empty((num_episodes, *sizes["obs"]), np.float32)
+  fields |= {"state": None, "final_state": None}
+  if known.state_size:
+    fields["state"] = np.empty((num_rows, known.state_size), np.float32)
+    fields["final_state"] = np.empty((num_episodes, known.state_size), np.float32)
+  row = episode = 0
+  for first, stop in in_chunks(title, len(steps)):
+    kept, ends = steps[first:stop], final[first:stop]
+    rows, episodes = slice(row, row + int(kept.sum())), slice(episode, episode + int(ends.sum()))
+    for name in ("obs", "state") if known.state_size else ("obs",):
+      where, raw = look(name, first, stop)
+      values = numbers(where, first, raw)
+      fields[name][rows], fields[f"final_{name}"][episodes] = values[kept], values[ends]
+    for name in ("action", "reward"):
+      where, raw = look(name, first, stop)
+      raw = np.where(kept.reshape(-1, *(1 for _ in raw.shape[1:])), raw, 0) if raw.dtype.kind in "fiub" else raw
+      values = numbers(where, first, raw)
+      fields[name][rows] = (actions(where, first, values) if name == "action" else values)[kept]
+    row, episode = rows.stop, episodes.stop
+  return fields
 
 
 def made_of(fields: Mapping[str, np.ndarray | None], where: pathlib.Path) -> Episodes:
