@@ -11,6 +11,7 @@ that a time limit cut counts in all statistics and is never trained on.
 """
 
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,29 +19,32 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from experiments import launch, published_data, runs, settings
-from marl_offline.datasets import public_omar, public_omiga, public_rows, storage
+from marl_offline.datasets import public_og_marl, public_omar, public_omiga, public_rows, storage
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import scores
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("kind", None, "whose layout the files have: omar or omiga", flag_values=FLAGS)
+flags.DEFINE_string("kind", None, "whose layout the files have: omar, omiga or og_marl", flag_values=FLAGS)
 flags.DEFINE_string(
   "from",
   None,
-  "where the files are; omar: the folder seed_<k>_data or any of the three above it; omiga: the file or its folder",
+  "where the files are; omar: the folder seed_<k>_data or any of the three above it; omiga: the file or its folder; "
+  "og_marl: <scenario>.vlt or the vault in it",
   flag_values=FLAGS,
 )
 flags.DEFINE_string(
   "task",
   None,
-  f"omar: one of {', '.join(public_omar.TASKS)}; omiga: one of {', '.join(public_omiga.TASKS)}",
+  f"omar: one of {', '.join(public_omar.TASKS)}; omiga: one of {', '.join(public_omiga.TASKS)}; og_marl: one of these, "
+  "or a name of your own with --time_limit",
   flag_values=FLAGS,
 )
 flags.DEFINE_string("quality", None, "expert, medium, ...: one that the task has in that layout", flag_values=FLAGS)
 flags.DEFINE_integer(
   "seed_folder",
   None,
-  "omar: k of seed_<k>_data (default what --from names, else 0); it becomes part of the name",
+  "omar: k of seed_<k>_data (default what --from names, else 0); og_marl: which of the vault's data sets (default 0); "
+  "it becomes part of the name",
   lower_bound=0,
   flag_values=FLAGS,
 )
@@ -48,6 +52,22 @@ flags.DEFINE_string("data_dir", "data", "folder of the data sets", flag_values=F
 flags.DEFINE_bool(
   "clip_actions", False, "clip actions that lie further outside [-1, 1] than rounding explains", flag_values=FLAGS
 )
+flags.DEFINE_integer(
+  "time_limit",
+  None,
+  "og_marl: steps after which the simulator cut an episode, for a task of your own",
+  lower_bound=1,
+  flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+  "final_rows",
+  None,
+  "og_marl: whether episodes have a row more that only holds the final observation (default: for OMIGA's tasks alone)",
+  flag_values=FLAGS,
+)
+MATD3 = "MATD3 with exploration noise; how much is not said (arXiv:2111.11188, section 4.1)"
+HAPPO = "HAPPO at the level that the quality names"
+NAME = r"[a-z0-9][a-z0-9_-]*"
 
 
 class Source(NamedTuple):
@@ -75,7 +95,7 @@ def omar(folder: pathlib.Path, task: str, quality: str) -> Source:
     lambda: public_omar.read(inside, task, FLAGS.clip_actions),
     f"{published_data.OMAR}, files {public_omar.TASKS[task].name}/{quality}/seed_{seed}_data",
     published_data.UNSTATED,
-    "MATD3 with exploration noise; how much is not said (section 4.1)",
+    MATD3,
     seed,
   )
 
@@ -90,19 +110,46 @@ def omiga(place: pathlib.Path, task: str, quality: str) -> Source:
   runs.choose("task", task, public_omiga.TASKS)
   runs.choose("quality", quality, public_omiga.QUALITIES)
   if FLAGS.seed_folder is not None:
-    raise runs.UserError(f"--seed_folder={FLAGS.seed_folder} is of --kind=omar; an OMIGA data set is one file")
+    raise runs.UserError(f"--seed_folder={FLAGS.seed_folder} is not of --kind=omiga, whose data set is one file")
   path = public_omiga.find(place, task, quality)
   return Source(
     "omiga",
     lambda: public_omiga.read(path, task, FLAGS.clip_actions),
     f"{published_data.OMIGA}, file {public_omiga.TASKS[task].name}-{quality}.hdf5",
     published_data.UNSTATED,
-    "HAPPO at the level that the quality names",
+    HAPPO,
     None,
   )
 
 
-KINDS = {"omar": omar, "omiga": omiga}
+def og_marl(folder: pathlib.Path, task: str, quality: str) -> Source:
+  """OG-MARL's vaults.
+
+  Raises:
+    DataError: there is none.
+    UserError: a name that cannot be one, or a task that is not known without --time_limit.
+  """
+  for name, value in (("task", task), ("quality", quality)):
+    if not re.fullmatch(NAME, value):
+      raise runs.UserError(f"--{name}={value} must be a name of small letters, digits, _ and -")
+  if task not in public_og_marl.TASKS and FLAGS.time_limit is None:
+    raise runs.UserError(
+      f"--task={task} is none of {', '.join(public_og_marl.TASKS)}; a vault of another needs --time_limit, the steps "
+      "after which its simulator cut an episode"
+    )
+  vault, index = public_og_marl.find(folder, task, quality), FLAGS.seed_folder or 0
+  behavior = {**dict.fromkeys(public_omar.TASKS, MATD3), **dict.fromkeys(public_omiga.TASKS, HAPPO)}
+  return Source(
+    f"og_marl{index}",
+    lambda: public_og_marl.read(vault, task, index, FLAGS.clip_actions, FLAGS.time_limit, FLAGS.final_rows),
+    f"OG-MARL, arXiv:2302.00521, vault {'/'.join(vault.resolve().parts[-2:])}, data set {index} in it",
+    published_data.ELSEWHERE,
+    behavior.get(task, "not in the files"),
+    index,
+  )
+
+
+KINDS = {"omar": omar, "omiga": omiga, "og_marl": og_marl}
 
 
 def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -> tuple[pathlib.Path, str]:

@@ -16,6 +16,7 @@ OG_MARL = "OG-MARL's data cards"
 OMAR = "OMAR, arXiv:2111.11188"
 OMIGA = "OMIGA, arXiv:2307.11620"
 UNSTATED = "not stated by its authors"
+ELSEWHERE = "not in the files; see the page that they were downloaded from"
 TOLERANCE = 0.02  # of the published standard deviation
 _MILLION = 1_000_000
 # OG-MARL's tally of OMAR's files; which of the five seeds it is of is not said. Rows of the tasks' own medium-replay.
@@ -66,7 +67,7 @@ _OMIGA = {
     "medium-expert": (2105.38, 1073.24, 2_000_000),
   },
 }
-STATISTICS = {"omar": _OMAR, "omiga": _OMIGA}
+STATISTICS = {"omar": _OMAR, "omiga": _OMIGA, "og_marl": _OMAR | _OMIGA}
 # Where the same observations and actions do not make the same game.
 CAVEATS = dict.fromkeys(
   ("tag", "world"),

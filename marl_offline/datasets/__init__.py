@@ -8,6 +8,7 @@ npy_files      one array in one file that may be damaged
 public_rows    what the readers of published data share
 public_omar    OMAR's and CFCQL's folders of .npy
 public_omiga   OMIGA's HDF5 files
+public_og_marl OG-MARL's vaults
 transitions    episodes -> device arrays -> Transition, never across an episode's end
 sampling       draw(dataset, key, batch_size)
 normalization  the Normalizer and the Spec of a data set

@@ -61,3 +61,50 @@ def write_omiga(path, arrays):
   with h5py.File(path, "w") as file:
     for key, array in arrays.items():
       file[key] = array
+
+
+def vault_leaves(num_agents=3, obs_size=14, action_size=1, state_size=14, lengths=(3, 5), seed=0, sets=1, flag="t"):
+  """Leaf -> array [B, X, ...]; lengths are rows. flag: one letter an episode, in turn: t terminals, T truncations."""
+  random, rows = np.random.default_rng(seed), sum(lengths)
+  flags = {leaf: np.zeros((sets, rows, num_agents), np.float32) for leaf in ("terminals", "truncations")}
+  for episode, end in enumerate(np.cumsum(lengths) - 1):
+    letter = flag[episode % len(flag)]
+    if letter != "-":
+      flags["terminals" if letter == "t" else "truncations"][:, end] = 1
+  shape = (sets, rows, num_agents)
+  leaves = {
+    "observations": random.normal(size=(*shape, obs_size)).astype(np.float32),
+    "actions": random.uniform(-1, 1, (*shape, action_size)).astype(np.float32),
+    "rewards": random.normal(size=shape).astype(np.float32),
+    **flags,
+  }
+  if state_size:
+    leaves["infos.state"] = random.normal(size=(sets, rows, state_size)).astype(np.float32)
+  return leaves
+
+
+def write_vault(folder, leaves, written=None, version=1.2):
+  """A vault as flashbax lays it out: the time axis far longer than what is written, vault_index beside the leaves."""
+  import json
+
+  import tensorstore
+
+  folder.mkdir(parents=True)
+  shapes, infos = {}, {}
+  for leaf, array in leaves.items():
+    place = infos if leaf.startswith("infos.") else shapes
+    place[leaf.removeprefix("infos.")] = str(array.shape)
+  metadata = {"version": version, "structure_shape": shapes | ({"infos": infos} if infos else {})}
+  (folder / "metadata.json").write_text(json.dumps(metadata))
+
+  def create(path, shape, dtype, **compressor):
+    store = {"driver": "ocdbt", "base": f"file://{folder}", "path": path}
+    spec = {"driver": "zarr", "kvstore": store, "metadata": compressor}
+    return tensorstore.open(spec, shape=shape, dtype=dtype, create=True).result()
+
+  for leaf, array in leaves.items():
+    shape = (array.shape[0], 10**13, *array.shape[2:])
+    opened = create(f"{leaf}.", shape, array.dtype, compressor={"id": "gzip", "level": 5})
+    opened[:, : array.shape[1]].write(array).result()
+  rows = leaves["observations"].shape[1] if written is None else written
+  create("vault_index", (1,), np.int32).write(np.array([rows], np.int32)).result()

@@ -70,9 +70,30 @@ def test_omigas_files(tmp_path):
   assert episodes.num_rows == 1004 and card["conversion"]["time_limits_stored_as_ends"] == 1 and card["seed"] is None
   assert card["normalized_mean"] is None and card["source"].endswith("Hopper-v2-3x1-medium-replay.hdf5")
   status, _, err = call("--kind=omiga", *where, "--task=hopper_3x1", "--quality=expert", "--seed_folder=1")
-  assert "--seed_folder=1 is of --kind=omar" in binaries.sentence(status, err)
+  assert "--seed_folder=1 is not of --kind=omiga" in binaries.sentence(status, err)
   status, _, err = call("--kind=omiga", *where, "--task=spread", "--quality=expert")
   assert "--task=spread is not known" in binaries.sentence(status, err)
+
+
+def test_og_marls_vaults(tmp_path):
+  pytest.importorskip("tensorstore")
+  published.write_vault(tmp_path / "3hopper.vlt" / "Expert", published.vault_leaves(lengths=(4, 1001)))
+  where = (f"--from={tmp_path / '3hopper.vlt'}", f"--data_dir={tmp_path / 'data'}", "--kind=og_marl")
+  status, out, err = call(*where, "--task=hopper_3x1", "--quality=expert")
+  folder = tmp_path / "data" / "hopper_3x1-expert-og_marl0"
+  assert status == 0 and str(folder) in out and "2452.02 +- 1097.86 in 998910 rows" in err
+  episodes, card = storage.load(folder)
+  assert list(episodes.lengths()) == [3, 1000] and card["source"].endswith("vault 3hopper.vlt/Expert, data set 0 in it")
+  status, _, err = call(*where, "--task=mine", "--quality=expert")
+  assert "--task=mine is none of spread" in binaries.sentence(status, err)
+  status, _, err = call(*where, "--task=../mine", "--quality=expert", "--time_limit=3")
+  assert "--task=../mine must be a name" in binaries.sentence(status, err)
+  published.write_vault(tmp_path / "own", published.vault_leaves(2, 3, 2, None))
+  own = (f"--from={tmp_path / 'own'}", f"--data_dir={tmp_path / 'data'}", "--kind=og_marl", "--time_limit=5")
+  status, out, err = call(*own, "--task=mine", "--quality=good")
+  assert status == 0 and not err
+  episodes, card = storage.load(tmp_path / "data" / "mine-good-og_marl0")
+  assert episodes.num_rows == 8 and "published_return" not in card and card["environment"] is None
 
 
 @pytest.mark.parametrize(
