@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments import convert, published_data, train, train_request
+from experiments import convert, published_data, runs, train, train_request
 from marl_offline.datasets import storage
 from marl_offline.environments import particle_tasks
 from tests.datasets import published
@@ -48,6 +48,10 @@ def test_another_prey_and_another_scale_are_on_the_card(tmp_path):
   storage.require_match(card, particle_tasks.tag())
   assert "the prey that played here is OMAR's" in card["caveat"] and "100 = 185.6" in card["normalized_by"]
   assert card["num_agents"] == 3
+  facts = {"task": "tag", "algorithm": "bc", "dataset": card["name"], "origin": "converted", "caveat": card["caveat"]}
+  facts |= {"quality": "random", "settings_of": "random", "dataset_mean_return": 0.0, "seeds": [0]}
+  facts |= {"behavior_updates": 0, "gradient_steps": 5, "episodes_per_evaluation": 2, **runs.summary("tag", [1.0])}
+  assert "the data set's card says: the prey that played here is OMAR's" in runs.table(facts)
 
 
 def test_a_task_that_has_no_environment_yet_is_known_by_its_name(tmp_path):
