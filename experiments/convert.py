@@ -164,7 +164,9 @@ def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -
   episodes, notes = source.read()
   returns = episodes.returns()
   published, difference = published_data.returns(kind, task, quality), ""
-  extra: dict[str, Any] = {"conversion": {"layout": kind} | notes}
+  drawn = episodes.rows_to_draw()
+  never = 0 if drawn is None else episodes.num_rows - len(drawn)
+  extra: dict[str, Any] = {"conversion": {"layout": kind} | notes | {"rows_never_drawn": never}}
   if published:
     difference = published_data.difference(returns.mean(), returns.std(), episodes.num_rows, published)
     extra["published_return"] = published._asdict() | {"difference": difference or "none"}

@@ -149,7 +149,7 @@ class _Vault:
     stop = self.num_rows if stop is None else stop
     opened = self._open(f"{leaf}.")
     if len(opened.shape) < 3 or opened.shape[1] < stop:
-      raise DataError(f"{self.folder}, {leaf}: has shape {opened.shape} where [sets, {self.num_rows} rows, ...] is")
+      raise DataError(f"{self.folder}, {leaf}: has shape {opened.shape} where [sets, rows, ...] is expected")
     return f"{self.folder}, {leaf}", first, np.asarray(self._read(opened[self._index, first:stop]))
 
   def _open(self, path: str):

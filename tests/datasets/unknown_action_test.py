@@ -51,6 +51,32 @@ def test_nothing_bootstraps_from_an_unknown_action_and_all_else_is_drawn(ends, s
   assert {float(x) for x in batch.obs[:, 0, 0]} == expected
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 5), max_size=5).map(lambda some: [*some, 3]))
+def test_an_episode_of_unknown_end_is_one_cut_a_step_before(lengths):
+  """Transition by transition: it ends with its last observation and the action that was taken there."""
+  whole = made.episodes(lengths, [False] * len(lengths))
+  unknown = dataclasses.replace(whole, final_action_unknown=np.ones(len(lengths), bool))
+  longer = [p for p, steps in enumerate(lengths) if steps > 1]  # of one step nothing is left
+  kept = np.isin(np.repeat(range(len(lengths)), lengths), longer) & ~whole.last()
+  before_last = np.append(whole.last()[1:], False)
+  shorter = transitions.Episodes(
+    whole.obs[kept],
+    whole.action[kept],
+    whole.reward[kept],
+    whole.terminated[kept],
+    before_last[kept],
+    whole.obs[whole.last()][longer],
+    whole.action[whole.last()][longer],
+  )
+  storage.check(shorter)
+  one, other = (transitions.from_episodes(each, place=np.asarray) for each in (unknown, shorter))
+  assert one.num_to_draw == other.num_to_draw == other.num_rows  # so draws of one key are the same too
+  places = np.arange(one.num_to_draw)
+  batches = (transitions.gather(each, each.rows_at(places)) for each in (one, other))
+  jax.tree.map(np.testing.assert_array_equal, *batches)
+
+
 def test_draws_stay_uniform_and_unmarked_data_draw_the_same_rows_as_ever():
   # 9 rows may be drawn of 10: the share of each is 1/9 with deviation sqrt(8/81 / 20,000) = 0.0022
   episodes = marked((4, 6), (False, False), (True, False))

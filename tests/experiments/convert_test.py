@@ -30,7 +30,8 @@ def test_omars_files_become_ours_and_train(tmp_path):
   assert "530.95 +- 71.41 in 1000000 rows was published" in err and len(err.splitlines()) == 1
   assert card["origin"] == "converted" and card["licence"] == "not stated by its authors" and card["seed"] == 2
   assert card["source"].endswith("files simple_spread/expert/seed_2_data")
-  assert card["conversion"] == {"layout": "omar", "dones": "all 0"} and card["published_return"]["mean"] == 530.95
+  assert card["conversion"] == {"layout": "omar", "dones": "all 0", "rows_never_drawn": 2}
+  assert card["published_return"]["mean"] == 530.95
   np.testing.assert_allclose(card["normalized_mean"], 100 * (returns.mean() - 159.8) / (516.8 - 159.8), rtol=1e-4)
   storage.require_match(card, particle_tasks.spread())
   assert episodes.final_action_unknown.all() and card["episodes"] == 2
