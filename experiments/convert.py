@@ -195,16 +195,17 @@ def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -
 
 
 def environment_facts(task: str) -> dict[str, str] | None:
-  """Name, version and observation hash of our environment whose observations and actions are the files'; None: none is
-  ours, and the data set is known by its task's name."""
-  if task not in settings.TASKS:
-    return None
-  environment = settings.TASKS[task]()
-  return {
-    "name": environment.name,
-    "version": environment.version,
-    "observation_hash": observation_hash(environment),
-  }
+  """Name, version and observation hash of our environment that the files' equals, or a version that no other may match.
+
+  None: the data set is known by its task's name and sizes alone.
+  """
+  if task in published_data.SAME_AS_OURS:
+    environment = settings.TASKS[task]()
+    facts = {"name": environment.name, "version": environment.version}
+    return facts | {"observation_hash": observation_hash(environment)}
+  if task in published_data.OTHER_VERSIONS:
+    return {"name": task, "version": published_data.OTHER_VERSIONS[task]}
+  return None
 
 
 def main() -> None:

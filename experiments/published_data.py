@@ -19,7 +19,7 @@ UNSTATED = "not stated by its authors"
 ELSEWHERE = "not in the files; see the page that they were downloaded from"
 TOLERANCE = 0.02  # of the published standard deviation
 _MILLION = 1_000_000
-# OG-MARL's tally of OMAR's files; which of the five seeds it is of is not said. Rows of the tasks' own medium-replay.
+# OG-MARL's tally of OMAR's files; which of the five seeds it is of is not said.
 _OMAR = {
   "spread": {
     "random": (159.57, 60.46, _MILLION),
@@ -68,18 +68,28 @@ _OMIGA = {
   },
 }
 STATISTICS = {"omar": _OMAR, "omiga": _OMIGA, "og_marl": _OMAR | _OMIGA}
-# Where the same observations and actions do not make the same game.
-CAVEATS = dict.fromkeys(
-  ("tag", "world"),
+# Tasks whose observations, actions and physics are those of ours of the same name.
+SAME_AS_OURS = ("spread", "tag", "world")
+# What no task of ours is, until one has this version: OMIGA's observations and its order of actuators.
+OTHER_VERSIONS = dict.fromkeys(_OMIGA, "omiga-mujoco200")
+_PREY = (
   "the prey that played here is OMAR's, which comes only with its files; ours, against which policies are evaluated "
-  "here, is another and harder to catch",
+  "here, is another and harder to catch"
 )
+_MUJOCO = "played in MuJoCo 2.0, whose returns are not those of later versions"
+_WHOLE = (
+  f"{_MUJOCO}; each agent observes the whole state and its own number, standardised vector by vector, and agents' "
+  "actions lie one after the other on the actuators"
+)
+# What keeps scores from comparing, task by task.
+CAVEATS = {"tag": _PREY, "world": _PREY, "halfcheetah_2x3": _MUJOCO} | dict.fromkeys(_OMIGA, _WHOLE)
 
 
 def returns(kind: str, task: str, quality: str) -> Returns | None:
   """What is published of a data set's returns; None where nothing is known to us."""
   row = STATISTICS.get(kind, {}).get(task, {}).get(quality)
-  return Returns(*row, OG_MARL) if row else None
+  which = ", which do not say which of the five seeds they describe" if task in _OMAR else ""
+  return Returns(*row, OG_MARL + which) if row else None
 
 
 def difference(found_mean: float, found_std: float, rows: int, published: Returns) -> str:
@@ -94,6 +104,5 @@ def difference(found_mean: float, found_std: float, rows: int, published: Return
   number = "" if published.rows is None else f" in {published.rows} rows"
   return (
     f"the episodes' return is {found_mean:.2f} +- {found_std:.2f} in {rows} rows where "
-    f"{published.mean:.2f} +- {published.std:.2f}{number} was published ({published.source}, "
-    "which do not say which of the authors' seeds they describe)"
+    f"{published.mean:.2f} +- {published.std:.2f}{number} was published ({published.source})"
   )

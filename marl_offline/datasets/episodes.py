@@ -119,10 +119,9 @@ def from_arrays(
     reward = np.repeat(reward[:, None], obs.shape[1], axis=1)
   if final_action is None:
     cut = np.flatnonzero(truncated & ~terminated) if terminated.shape == truncated.shape else []
-    if final_action_unknown is not None and len(cut):
-      ends = np.flatnonzero(truncated | terminated)
-      said = final_action_unknown if final_action_unknown.shape == ends.shape else np.ones(len(ends), bool)
-      cut = np.setdiff1d(cut, ends[said])
+    ends = np.flatnonzero(truncated | terminated) if len(cut) else []
+    if final_action_unknown is not None and final_action_unknown.shape == np.shape(ends):
+      cut = np.setdiff1d(cut, ends[final_action_unknown])
     if len(cut):
       raise DataError(
         f"final_action: is missing and the episode that ends at row {cut[0]} was cut; {NEEDS_FINAL_ACTION}"

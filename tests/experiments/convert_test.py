@@ -7,6 +7,7 @@ from experiments import convert, published_data, runs, train, train_request
 from marl_offline.datasets import storage
 from marl_offline.environments import particle_tasks
 from tests.datasets import published
+from tests.datasets.made import refused
 from tests.experiments import binaries
 
 
@@ -59,8 +60,8 @@ def test_a_task_that_has_no_environment_yet_is_known_by_its_name(tmp_path):
   published.write_omar(tmp_path, "halfcheetah_2x3", "medium")
   assert omar(tmp_path, "halfcheetah_2x3", "medium")[0] == 0
   _, card = storage.load(tmp_path / "data" / "halfcheetah_2x3-medium-omar0")
-  if card["environment"] is None:
-    storage.require_match(card, {"name": "halfcheetah_2x3", "num_agents": 2, "obs_size": 6})
+  storage.require_match(card, {"name": "halfcheetah_2x3", "version": "v1", "num_agents": 2, "obs_size": 6})
+  assert "MuJoCo 2.0" in card["caveat"]
 
 
 def test_omigas_files(tmp_path):
@@ -73,6 +74,8 @@ def test_omigas_files(tmp_path):
   assert status == 0 and str(folder) in out and "746.42 +- 671.89 in 1310666 rows" in err
   episodes, card = storage.load(folder)
   assert episodes.num_rows == 1004 and card["conversion"]["time_limits_stored_as_ends"] == 1 and card["seed"] is None
+  other = {"name": "hopper_3x1", "version": "v1", "num_agents": 3}
+  refused(lambda: storage.require_match(card, other), "version 'omiga-mujoco200'", "'v1'")
   assert card["normalized_mean"] is None and card["source"].endswith("Hopper-v2-3x1-medium-replay.hdf5")
   status, _, err = call("--kind=omiga", *where, "--task=hopper_3x1", "--quality=expert", "--seed_folder=1")
   assert "--seed_folder=1 is not of --kind=omiga" in binaries.sentence(status, err)
@@ -136,5 +139,6 @@ def test_how_much_returns_may_differ():
   assert "100.00 +- 51.10" in published_data.difference(100, 51.1, 25, said)
   assert "in 50 rows" in published_data.difference(100, 50, 50, said)
   assert published_data.difference(100, 50, 50, said._replace(rows=None)) == ""
-  assert published_data.returns("omar", "world", "medium") == (65.86, 29.55, 1_000_000, published_data.OG_MARL)
+  assert published_data.returns("omar", "world", "medium")[:3] == (65.86, 29.55, 1_000_000)
+  assert published_data.returns("omiga", "ant_2x4", "expert").source == "OG-MARL's data cards"
   assert published_data.returns("omar", "world", "mediocre") is None
