@@ -90,6 +90,7 @@ def facts_of(config, meta, returns):
     "settings_of": config["flags"]["quality"],
     "dataset": config["dataset"]["name"],
     "origin": config["dataset"]["origin"],
+    "caveat": config["dataset"].get("caveat", ""),
     "seeds": meta["seeds"],
     **runs.summary(meta["task"], np.mean(returns, axis=1)),
     "dataset_mean_return": config["dataset"]["mean_return"],

@@ -66,7 +66,7 @@ def card_lines(card):
       value = {name: str(digest)[:12] for name, digest in value.items()}
     if isinstance(value, dict):
       yield key if value else f"{key:<20}-"
-      yield from (f"  {name:<18}{_plain(entry)}" for name, entry in value.items())
+      yield from (f"  {name:<17} {_plain(entry)}" for name, entry in value.items())
     elif isinstance(value, list) and value and isinstance(value[0], dict):
       shown = value if len(value) <= 6 else [*value[:3], None, *value[-3:]]
       yield f"{key:<20}{len(value)}"
@@ -105,6 +105,9 @@ def end_lines(episodes):
   """How episodes end, and how long they are."""
   terminated, truncated = np.asarray(episodes.terminated), np.asarray(episodes.truncated)
   both = int((terminated & truncated).sum())
+  if episodes.final_action_unknown is not None:
+    left_out = episodes.num_rows - len(checks.rows_to_draw(episodes.arrays()))
+    yield f"unknown         {left_out} cut episodes' final actions; their last rows are counted here and never drawn"
   lengths, counts = np.unique(episodes.lengths(), return_counts=True)
   also = f", {both} of them at a time limit too" if both else ""
   yield f"terminated      {int(terminated.sum())} (no bootstrap){also}"

@@ -235,6 +235,8 @@ def table(facts: dict[str, Any]) -> str:
   lines.append(f"({reference.source})")
   if facts["settings_of"] != facts["quality"]:
     lines.append(f"the data's quality is {facts['quality']!r}; trained with the settings of {facts['settings_of']!r}")
+  if facts.get("caveat"):
+    lines.append(f"the data set's card says: {facts['caveat']}")
   return "\n".join(lines)
 
 

@@ -31,6 +31,7 @@ def finish(
     "protocol": given["protocol"],
     "dataset": data.card["name"],
     "origin": data.card["origin"],
+    "caveat": data.card.get("caveat", ""),  # what keeps scores on it from comparing
     "seeds": request.seeds,
     **runs.summary(given["task"], by_evaluation[:, -1]),
     "best_over_training": {

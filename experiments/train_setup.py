@@ -96,7 +96,8 @@ def describe_run(request: train_request.Request, data: runs.Data) -> dict[str, A
     "seeds": request.seeds,
     "run": run,
     "dataset": {name: card[name] for name in ("name", "task", "quality", "version", "origin", "sha256")}
-    | {"folder": str(data.folder), "mean_return": data.mean_return},
+    | {"folder": str(data.folder), "mean_return": data.mean_return}
+    | {name: card[name] for name in ("caveat",) if name in card},
     "versions": runs.versions(),
     "commit": runs.commit(),
     "device": runs.device(),

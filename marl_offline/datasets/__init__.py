@@ -4,6 +4,11 @@ episodes       the arrays of a data set, from your own arrays or episodes
 checks         what a data set must be, as a generator of its faults
 cards          card.json: what a data set says of itself
 storage        our format on disk: save, load (and the names above that a user needs)
+npy_files      one array in one file that may be damaged
+public_rows    what the readers of published data share
+public_omar    OMAR's and CFCQL's folders of .npy
+public_omiga   OMIGA's HDF5 files
+public_og_marl OG-MARL's vaults
 transitions    episodes -> device arrays -> Transition, never across an episode's end
 sampling       draw(dataset, key, batch_size)
 normalization  the Normalizer and the Spec of a data set

@@ -41,6 +41,7 @@ FIELDS = {
   "final_action": Field(np.float32, "PNA"),
   "state": Field(np.float32, "RS", required=False),
   "final_state": Field(np.float32, "PS", required=False),
+  "final_action_unknown": Field(np.bool_, "P", required=False),
 }
 AXES = {"R": "row", "P": "episode", "N": "agent", "O": "component", "A": "component", "S": "component"}
 COUNTS = {
@@ -133,10 +134,22 @@ def _ends(arrays) -> Iterator[Fault]:
     where = f"the last end is at row {np.flatnonzero(last)[-1]}" if num_ends else "no row does"
     expected = "terminated or truncated must be true there, or the rows after the last end be left out"
     yield Fault("truncated", f"row {len(last) - 1}, the last one, ends no episode ({where}); {expected}")
-  for name in ("final_obs", "final_action", "final_state"):
+  fits = True
+  for name in ("final_obs", "final_action", "final_state", "final_action_unknown"):
     if name in arrays and len(arrays[name]) != num_ends:
+      fits = False
       found = f"has {len(arrays[name])} episodes where terminated and truncated mark {num_ends} ends"
       yield Fault(name, f"{found}; one row per episode is needed")
+  if fits and "final_action_unknown" in arrays and len(rows_to_draw(arrays)) == 0:
+    yield Fault("final_action_unknown", "is true of every row's next action; at least one row must have a known one")
+
+
+def rows_to_draw(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+  """Rows whose next action is known or without weight; all but cut episodes' last ones of unknown action. [D] int32."""
+  terminated = np.asarray(arrays["terminated"])
+  ends = np.flatnonzero(terminated | np.asarray(arrays["truncated"]))
+  left_out = ends[np.asarray(arrays["final_action_unknown"]) & ~terminated[ends]]
+  return np.delete(np.arange(len(terminated), dtype=np.int32), left_out)
 
 
 def _values(name: str, array: np.ndarray, is_wrong, expected: str) -> Iterator[Fault]:

@@ -15,7 +15,8 @@ from marl_offline.datasets.checks import DataError
 
 NEEDS_FINAL_ACTION = (
   "give what the behaviour does at the final observation too, because partial replacement bootstraps from it when an "
-  "episode ends by a time limit; only an episode that terminated may leave it out"
+  "episode ends by a time limit; only an episode that terminated may leave it out, or one that says "
+  "final_action_unknown, whose last row is then never trained on"
 )
 
 
@@ -32,6 +33,9 @@ class Episodes:
   final_action: np.ndarray  # [P, N, A] float32, what the behaviour policy does there
   state: np.ndarray | None = None  # [R, S] float32; absent: the agents' observations, concatenated
   final_state: np.ndarray | None = None  # [P, S] float32
+  # [P] bool: final_action is a stand-in that nobody took. The row before it counts in every statistic and is never
+  # drawn, unless the task terminated there; absent: all are known.
+  final_action_unknown: np.ndarray | None = None
 
   @property
   def num_rows(self) -> int:
@@ -57,6 +61,13 @@ class Episodes:
     """Rows that end an episode. [R] bool."""
     return np.asarray(self.terminated) | np.asarray(self.truncated)
 
+  def rows_to_draw(self) -> np.ndarray | None:
+    """Rows that may be trained on, see checks.rows_to_draw. [D] int32; None: all."""
+    if self.final_action_unknown is None:
+      return None
+    rows = checks.rows_to_draw(self.arrays())
+    return None if len(rows) == self.num_rows else rows
+
   def lengths(self) -> np.ndarray:
     """Steps of each episode. [P] int."""
     return np.diff(np.flatnonzero(self.last()), prepend=-1)
@@ -79,12 +90,21 @@ def check(episodes: Episodes, action_low: float = -1.0, action_high: float = 1.0
 
 
 def from_arrays(
-  obs, action, reward, terminated, truncated, final_obs, final_action=None, state=None, final_state=None
+  obs,
+  action,
+  reward,
+  terminated,
+  truncated,
+  final_obs,
+  final_action=None,
+  state=None,
+  final_state=None,
+  final_action_unknown=None,
 ) -> Episodes:
   """A data set from flat arrays, or whatever np.asarray takes. Shapes as in Episodes.
 
   Numbers become float32, ends (bool, or 0 and 1) bool. A reward [R] is every agent's. final_action may be left out when
-  every episode terminated: its discount is 0, so zeros stand in.
+  every episode terminated, where its discount is 0, or is said to be unknown: zeros stand in.
 
   Raises:
     DataError: arrays that are not a data set.
@@ -92,10 +112,16 @@ def from_arrays(
   obs, action, reward = _numbers("obs", obs), _numbers("action", action), _numbers("reward", reward)
   terminated, truncated = _flags("terminated", terminated), _flags("truncated", truncated)
   final_obs = _numbers("final_obs", final_obs)
+  if final_action_unknown is not None:
+    final_action_unknown = _flags("final_action_unknown", final_action_unknown)
+    final_action_unknown = final_action_unknown if final_action_unknown.any() else None
   if reward.ndim == 1 and obs.ndim == 3:
     reward = np.repeat(reward[:, None], obs.shape[1], axis=1)
   if final_action is None:
     cut = np.flatnonzero(truncated & ~terminated) if terminated.shape == truncated.shape else []
+    ends = np.flatnonzero(truncated | terminated) if len(cut) else []
+    if final_action_unknown is not None and final_action_unknown.shape == np.shape(ends):
+      cut = np.setdiff1d(cut, ends[final_action_unknown])
     if len(cut):
       raise DataError(
         f"final_action: is missing and the episode that ends at row {cut[0]} was cut; {NEEDS_FINAL_ACTION}"
@@ -111,6 +137,7 @@ def from_arrays(
     _numbers("final_action", final_action),
     None if state is None else _numbers("state", state),
     None if final_state is None else _numbers("final_state", final_state),
+    final_action_unknown,
   )
   check(episodes)
   return episodes
@@ -125,6 +152,7 @@ def from_episodes(episodes: Iterable[Mapping[str, Any]]) -> Episodes:
     reward [T, N] or [T]  each agent's own, or the team's
     terminated            True if the task ended, False if a time limit cut it
     state [T + 1, S]      optional
+    final_action_unknown  optional, True if nobody knows it: action [T, N, A] will do, and the last row is not drawn
 
   Raises:
     DataError: an episode that is not one, by its number in the list.
@@ -145,7 +173,7 @@ def from_episodes(episodes: Iterable[Mapping[str, Any]]) -> Episodes:
 def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarray | None]:
   """The fields of one episode's rows."""
   here = f"episode {number}"
-  needed, optional = ("obs", "action", "reward", "terminated"), ("truncated", "state")
+  needed, optional = ("obs", "action", "reward", "terminated"), ("truncated", "state", "final_action_unknown")
   if not isinstance(episode, Mapping):
     raise DataError(f"{here}: is a {type(episode).__name__} where a mapping with {', '.join(needed)} is expected")
   if missing := [name for name in needed if name not in episode]:
@@ -156,6 +184,7 @@ def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarra
   given = {name: _numbers(f"{here}, {name}", episode[name]) for name in names}
   terminated = _one_flag(f"{here}, terminated", episode["terminated"])
   truncated = _one_flag(f"{here}, truncated", episode.get("truncated", not terminated))
+  unknown = _one_flag(f"{here}, final_action_unknown", episode.get("final_action_unknown", False))
   if not (terminated or truncated):
     raise DataError(f"{here}: is neither terminated nor truncated; an episode ends one way or the other")
   obs, action, reward, state = (given.get(name) for name in ("obs", "action", "reward", "state"))
@@ -168,7 +197,7 @@ def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarra
     raise DataError(f"{here}, obs: has {len(obs)} observations; one step needs two, before and after it")
   if len(reward) != steps:
     raise DataError(f"{here}, reward: has {len(reward)} steps where {len(obs)} observations make {steps}")
-  if len(action) == steps and not terminated:
+  if len(action) == steps and not (terminated or unknown):
     raise DataError(f"{here}, action: has {steps} actions for {len(obs)} observations; {NEEDS_FINAL_ACTION}")
   if len(action) == steps:
     action = np.concatenate([action, np.zeros_like(action[:1])])
@@ -182,7 +211,8 @@ def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarra
   rows = {"obs": obs, "action": action, "state": state}
   fields = {name: None if array is None else array[:-1] for name, array in rows.items()}
   fields |= {f"final_{name}": None if array is None else array[-1:] for name, array in rows.items()}
-  return fields | {"reward": reward, "terminated": at_end & terminated, "truncated": at_end & truncated}
+  fields |= {"reward": reward, "terminated": at_end & terminated, "truncated": at_end & truncated}
+  return fields | {"final_action_unknown": np.array([unknown])}
 
 
 def _same_layout(parts) -> None:

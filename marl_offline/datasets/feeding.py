@@ -37,12 +37,13 @@ def feed(
     raise DataError("a data set larger than the device needs a loader: pip install 'marl_offline[large]'") from error
   chunks = list(chunks)
 
-  @functools.partial(jax.jit, static_argnames="num_rows")
-  def rows_of(keys, num_rows):
-    return jax.vmap(jax.vmap(lambda key: sampling.rows(num_rows, key, batch_size)))(keys)
+  @functools.partial(jax.jit, static_argnames="num_to_draw")
+  def places_of(keys, num_to_draw):
+    return jax.vmap(jax.vmap(lambda key: sampling.places(num_to_draw, key, batch_size)))(keys)
 
   def gather(index: int) -> Transition:
-    return transitions.gather(dataset, np.asarray(rows_of(keys_of(*chunks[index]), dataset.num_rows)))
+    places = np.asarray(places_of(keys_of(*chunks[index]), dataset.num_to_draw))
+    return transitions.gather(dataset, dataset.rows_at(places))
 
   ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=AHEAD)
   return iter(grain.MapDataset.range(len(chunks)).map(gather).to_iter_dataset(ahead))

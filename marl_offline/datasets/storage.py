@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from marl_offline.datasets import cards, checks
+from marl_offline.datasets import cards, checks, npy_files
 from marl_offline.datasets.cards import require_match
 from marl_offline.datasets.checks import DataError
 from marl_offline.datasets.episodes import Episodes, check, from_arrays, from_episodes
@@ -207,7 +207,7 @@ def _open(folder, mmap: bool) -> tuple[dict[str, Any] | None, dict[str, np.ndarr
     path = folder / f"{name}.npy"
     if name in named or field.required:
       try:
-        arrays[name] = _open_array(path, mmap)
+        arrays[name] = npy_files.open_array(path, f"a data set needs it as {checks.shape_words(name)}", mmap)
       except DataError as error:
         faults.append(str(error))
     elif path.exists():
@@ -227,39 +227,6 @@ def _read_card(folder: pathlib.Path) -> Any:
     raise DataError(f"{folder / CARD}: cannot be read ({error.strerror})") from None
   except (ValueError, RecursionError) as error:
     raise DataError(f"{folder / CARD}: is not JSON ({error})") from None
-
-
-def _open_array(path: pathlib.Path, mmap: bool) -> np.ndarray:
-  """The array in a .npy file; its header is believed only as far as the file is long. Never unpickles."""
-  try:
-    with path.open("rb") as file:
-      shape, fortran_order, dtype = _read_header(path, file)
-      offset, size = file.tell(), os.fstat(file.fileno()).st_size
-      if dtype.hasobject:
-        raise DataError(f"{path}: holds pickled Python objects where plain numbers are expected; it was not opened")
-      if fortran_order:
-        raise DataError(f"{path}: is stored column by column where row by row is expected (np.ascontiguousarray)")
-      expected = offset + dtype.itemsize * int(np.prod(shape, dtype=object))
-      if size != expected:
-        what = "is cut short" if size < expected else "is too long"
-        raise DataError(f"{path}: {what}, {size} bytes where its header (shape {shape}, {dtype}) needs {expected}")
-      if expected == offset:
-        return np.zeros(shape, dtype)
-      if mmap:
-        return np.memmap(path, dtype, "r", offset, shape)
-      return np.fromfile(file, dtype).reshape(shape)
-  except FileNotFoundError:
-    raise DataError(f"{path}: is missing; a data set needs it as {checks.shape_words(path.stem)}") from None
-  except OSError as error:
-    raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def _read_header(path: pathlib.Path, file) -> tuple[tuple[int, ...], bool, np.dtype]:
-  try:
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    return read[np.lib.format.read_magic(file)](file)
-  except Exception as error:  # whatever a broken header makes the parser raise, the fact is the same
-    raise DataError(f"{path}: has no readable .npy header ({type(error).__name__})") from None
 
 
 def _content_faults(folder, card: dict[str, Any], arrays: dict[str, np.ndarray]) -> Iterator[str]:

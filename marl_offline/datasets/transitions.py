@@ -28,11 +28,21 @@ class Dataset:
   final_action: jax.Array  # [P, N, A]
   state: jax.Array | None = None  # [R, S]
   final_state: jax.Array | None = None  # [P, S]
+  to_draw: jax.Array | None = None  # [D] int32, the rows that may be drawn; None: all
 
   @property
   def num_rows(self) -> int:
     """R, environment steps."""
     return self.obs.shape[0]
+
+  @property
+  def num_to_draw(self) -> int:
+    """D, rows that may be drawn: R, but for those whose next action nobody knows."""
+    return self.num_rows if self.to_draw is None else self.to_draw.shape[0]
+
+  def rows_at(self, places: jax.Array) -> jax.Array:
+    """The rows at places of 0..D-1 among those that may be drawn. [...] int -> [...] int."""
+    return places if self.to_draw is None else self.to_draw[places]
 
 
 def from_episodes(episodes: Episodes, team_reward: str = "mean", place: Callable = jnp.array) -> Dataset:
@@ -50,7 +60,7 @@ def from_episodes(episodes: Episodes, team_reward: str = "mean", place: Callable
   """
   if team_reward not in TEAM_REWARDS:
     raise ValueError(f"team_reward={team_reward!r} is unknown; known are {', '.join(TEAM_REWARDS)}")
-  last = episodes.last()
+  last, to_draw = episodes.last(), episodes.rows_to_draw()
   reward = np.mean(episodes.reward, axis=1) if team_reward == "mean" else episodes.reward[:, 0]
   return Dataset(
     obs=place(episodes.obs),
@@ -64,6 +74,7 @@ def from_episodes(episodes: Episodes, team_reward: str = "mean", place: Callable
     final_action=place(episodes.final_action),
     state=None if episodes.state is None else place(episodes.state),
     final_state=None if episodes.final_state is None else place(episodes.final_state),
+    to_draw=None if to_draw is None else place(to_draw),
   )
 
 
@@ -72,7 +83,7 @@ def gather(dataset: Dataset, rows: jax.Array) -> Transition:
   JAX and of NumPy arrays in NumPy.
 
   What follows a row is row + 1, or the episode's final_* where the row ends it. discount is 0 where the task
-  terminated, 1 elsewhere, at a time limit too.
+  terminated, 1 elsewhere, at a time limit too. Rows that Dataset.to_draw leaves out come with a stand-in next action.
   """
   xp = jnp if isinstance(dataset.obs, jax.Array) else np
   last, episode = dataset.last[rows], dataset.episode[rows]

@@ -1,5 +1,6 @@
 """The audit of a data set, as a person sees it."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -147,3 +148,11 @@ def test_a_picture_on_a_full_disk_is_one_sentence(capsys, data_dir, monkeypatch)
     err
     == f"--picture {data_dir / 'returns.png'} cannot be written: No space left on device; the report above is whole\n"
   )
+
+
+def test_rows_that_are_never_drawn_are_told(capsys, tmp_path):
+  unknown = np.array([True, True, False])  # the first terminated: nothing to bootstrap from
+  episodes = dataclasses.replace(made.episodes((3, 1, 4)), final_action_unknown=unknown)
+  storage.save(tmp_path / "set", episodes, **made.FACTS)
+  status, out, _ = inspect(capsys, "--folder", tmp_path / "set")
+  assert status == 0 and "unknown         1 cut episodes' final actions" in out

@@ -1,0 +1,226 @@
+"""Makes a data set of ours from files that others published and that you downloaded. Nothing is fetched.
+
+  python -m experiments.convert --kind omar --from ~/Downloads/datasets --task spread --quality expert --seed_folder 0
+
+writes data/spread-expert-omar0 (see marl_offline/datasets/storage.py for the format), to be trained on by
+
+  python -m experiments.train --dataset data/spread-expert-omar0 --task spread --quality expert
+
+What the behaviour would have done after an episode's last step is in none of these files: the last row of an episode
+that a time limit cut counts in all statistics and is never trained on.
+"""
+
+import pathlib
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from experiments import launch, published_data, runs, settings
+from marl_offline.datasets import public_og_marl, public_omar, public_omiga, public_rows, storage
+from marl_offline.environments.api import observation_hash
+from marl_offline.evaluation import scores
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("kind", None, "whose layout the files have: omar, omiga or og_marl", flag_values=FLAGS)
+flags.DEFINE_string(
+  "from",
+  None,
+  "where the files are; omar: the folder seed_<k>_data or any of the three above it; omiga: the file or its folder; "
+  "og_marl: <scenario>.vlt or the vault in it",
+  flag_values=FLAGS,
+)
+flags.DEFINE_string(
+  "task",
+  None,
+  f"omar: one of {', '.join(public_omar.TASKS)}; omiga: one of {', '.join(public_omiga.TASKS)}; og_marl: one of these, "
+  "or a name of your own with --time_limit",
+  flag_values=FLAGS,
+)
+flags.DEFINE_string("quality", None, "expert, medium, ...: one that the task has in that layout", flag_values=FLAGS)
+flags.DEFINE_integer(
+  "seed_folder",
+  None,
+  "omar: k of seed_<k>_data (default what --from names, else 0); og_marl: which of the vault's data sets (default 0); "
+  "it becomes part of the name",
+  lower_bound=0,
+  flag_values=FLAGS,
+)
+flags.DEFINE_string("data_dir", "data", "folder of the data sets", flag_values=FLAGS)
+flags.DEFINE_bool(
+  "clip_actions", False, "clip actions that lie further outside [-1, 1] than rounding explains", flag_values=FLAGS
+)
+flags.DEFINE_integer(
+  "time_limit",
+  None,
+  "og_marl: steps after which the simulator cut an episode, for a task of your own",
+  lower_bound=1,
+  flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+  "final_rows",
+  None,
+  "og_marl: whether episodes have a row more that only holds the final observation (default: for OMIGA's tasks alone)",
+  flag_values=FLAGS,
+)
+MATD3 = "MATD3 with exploration noise; how much is not said (arXiv:2111.11188, section 4.1)"
+HAPPO = "HAPPO at the level that the quality names"
+NAME = r"[a-z0-9][a-z0-9_-]*"
+
+
+class Source(NamedTuple):
+  """A published data set that was found, not yet read, and what its card will say of its origin."""
+
+  version: str  # part of our name for it
+  read: Callable[[], public_rows.Read]
+  words: str
+  licence: str
+  behavior: str
+  seed: int | None
+
+
+def omar(folder: pathlib.Path, task: str, quality: str) -> Source:
+  """OMAR's or CFCQL's folders.
+
+  Raises:
+    DataError: there is none.
+  """
+  runs.choose("task", task, public_omar.TASKS)
+  runs.choose("quality", quality, public_omar.QUALITIES)
+  inside, seed = public_omar.find(folder, task, quality, FLAGS.seed_folder)
+  return Source(
+    f"omar{seed}",
+    lambda: public_omar.read(inside, task, FLAGS.clip_actions),
+    f"{published_data.OMAR}, files {public_omar.TASKS[task].name}/{quality}/seed_{seed}_data",
+    published_data.UNSTATED,
+    MATD3,
+    seed,
+  )
+
+
+def omiga(place: pathlib.Path, task: str, quality: str) -> Source:
+  """OMIGA's files.
+
+  Raises:
+    DataError: there is none.
+    UserError: an unknown name, or --seed_folder.
+  """
+  runs.choose("task", task, public_omiga.TASKS)
+  runs.choose("quality", quality, public_omiga.QUALITIES)
+  if FLAGS.seed_folder is not None:
+    raise runs.UserError(f"--seed_folder={FLAGS.seed_folder} is not of --kind=omiga, whose data set is one file")
+  path = public_omiga.find(place, task, quality)
+  return Source(
+    "omiga",
+    lambda: public_omiga.read(path, task, FLAGS.clip_actions),
+    f"{published_data.OMIGA}, file {public_omiga.TASKS[task].name}-{quality}.hdf5",
+    published_data.UNSTATED,
+    HAPPO,
+    None,
+  )
+
+
+def og_marl(folder: pathlib.Path, task: str, quality: str) -> Source:
+  """OG-MARL's vaults.
+
+  Raises:
+    DataError: there is none.
+    UserError: a name that cannot be one, or a task that is not known without --time_limit.
+  """
+  for name, value in (("task", task), ("quality", quality)):
+    if not re.fullmatch(NAME, value):
+      raise runs.UserError(f"--{name}={value} must be a name of small letters, digits, _ and -")
+  if task not in public_og_marl.TASKS and FLAGS.time_limit is None:
+    raise runs.UserError(
+      f"--task={task} is none of {', '.join(public_og_marl.TASKS)}; a vault of another needs --time_limit, the steps "
+      "after which its simulator cut an episode"
+    )
+  vault, index = public_og_marl.find(folder, task, quality), FLAGS.seed_folder or 0
+  behavior = {**dict.fromkeys(public_omar.TASKS, MATD3), **dict.fromkeys(public_omiga.TASKS, HAPPO)}
+  return Source(
+    f"og_marl{index}",
+    lambda: public_og_marl.read(vault, task, index, FLAGS.clip_actions, FLAGS.time_limit, FLAGS.final_rows),
+    f"OG-MARL, arXiv:2302.00521, vault {'/'.join(vault.resolve().parts[-2:])}, data set {index} in it",
+    published_data.ELSEWHERE,
+    behavior.get(task, "not in the files"),
+    index,
+  )
+
+
+KINDS = {"omar": omar, "omiga": omiga, "og_marl": og_marl}
+
+
+def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -> tuple[pathlib.Path, str]:
+  """Reads and writes it. -> the folder, and how its returns differ from the published ones, "" where they do not.
+
+  Raises:
+    DataError: the files are faulty, the folder exists already, or the disk refuses. Nothing is left.
+  """
+  folder = storage.folder_of(data_dir, task, quality, source.version)
+  if folder.exists():
+    raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to convert it again")
+  episodes, notes = source.read()
+  returns = episodes.returns()
+  published, difference = published_data.returns(kind, task, quality), ""
+  drawn = episodes.rows_to_draw()
+  never = 0 if drawn is None else episodes.num_rows - len(drawn)
+  extra: dict[str, Any] = {"conversion": {"layout": kind} | notes | {"rows_never_drawn": never}}
+  if published:
+    difference = published_data.difference(returns.mean(), returns.std(), episodes.num_rows, published)
+    extra["published_return"] = published._asdict() | {"difference": difference or "none"}
+  if task in published_data.CAVEATS:
+    extra["caveat"] = published_data.CAVEATS[task]
+  reference = scores.OMAR.get(task)
+  if reference:
+    extra["normalized_by"] = f"0 = {reference.random}, 100 = {reference.expert} ({reference.source})"
+    mean = 100 * (returns.mean() - reference.random) / (reference.expert - reference.random)
+  storage.save(
+    folder,
+    episodes,
+    task=task,
+    quality=quality,
+    version=source.version,
+    environment=environment_facts(task),
+    policies=[{"policy": source.behavior, "episodes": episodes.num_episodes}],
+    seed=source.seed,
+    source=source.words,
+    licence=source.licence,
+    origin="converted",
+    normalized_mean=float(mean) if reference else None,
+    extra=extra,
+  )
+  return folder, difference
+
+
+def environment_facts(task: str) -> dict[str, str] | None:
+  """Name, version and observation hash of our environment that the files' equals, or a version that no other may match.
+
+  None: the data set is known by its task's name and sizes alone.
+  """
+  if task in published_data.SAME_AS_OURS:
+    environment = settings.TASKS[task]()
+    facts = {"name": environment.name, "version": environment.version}
+    return facts | {"observation_hash": observation_hash(environment)}
+  if task in published_data.OTHER_VERSIONS:
+    return {"name": task, "version": published_data.OTHER_VERSIONS[task]}
+  return None
+
+
+def main() -> None:
+  """The binary: checks the flags, converts, says where it is and what is odd about it."""
+  given = {name: FLAGS[name].value for name in ("kind", "from", "task", "quality")}
+  for name, value in given.items():
+    if value is None:
+      raise runs.UserError(f"--{name} is missing; --kind, --from, --task and --quality say what to convert")
+  kind, task, quality = runs.choose("kind", given["kind"], KINDS), given["task"], given["quality"]
+  source = KINDS[kind](pathlib.Path(given["from"]).expanduser(), task, quality)
+  folder, difference = convert(source, kind, task, quality, FLAGS.data_dir)
+  if difference:
+    print(f"warning: {difference}", file=sys.stderr)
+  print(f"{folder}  (python -m experiments.inspect_data --folder {folder} shows it)")
+
+
+if __name__ == "__main__":
+  launch.binary(main, FLAGS)

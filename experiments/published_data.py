@@ -1,0 +1,108 @@
+"""What is known of data sets that others published: their returns, where they come from, their licences."""
+
+from typing import NamedTuple
+
+
+class Returns(NamedTuple):
+  """Episodes' returns as published: the sum over an episode, one reward for the team or the mean over agents."""
+
+  mean: float
+  std: float
+  rows: int | None  # None: not said
+  source: str
+
+
+OG_MARL = "OG-MARL's data cards"
+OMAR = "OMAR, arXiv:2111.11188"
+OMIGA = "OMIGA, arXiv:2307.11620"
+UNSTATED = "not stated by its authors"
+ELSEWHERE = "not in the files; see the page that they were downloaded from"
+TOLERANCE = 0.02  # of the published standard deviation
+_MILLION = 1_000_000
+# OG-MARL's tally of OMAR's files; which of the five seeds it is of is not said.
+_OMAR = {
+  "spread": {
+    "random": (159.57, 60.46, _MILLION),
+    "medium-replay": (203.74, 80.49, 97_500),
+    "medium": (273.39, 92.06, _MILLION),
+    "expert": (530.95, 71.41, _MILLION),
+  },
+  "tag": {
+    "random": (-4.13, 10.81, _MILLION),
+    "medium-replay": (3.90, 20.28, 62_500),
+    "medium": (116.36, 58.86, _MILLION),
+    "expert": (207.90, 77.51, _MILLION),
+  },
+  "world": {
+    "random": (-6.83, 5.74, _MILLION),
+    "medium-replay": (1.23, 13.49, 80_000),
+    "medium": (65.86, 29.55, _MILLION),
+    "expert": (85.21, 31.11, _MILLION),
+  },
+  "halfcheetah_2x3": {
+    "random": (-282.89, 77.50, _MILLION),
+    "medium-replay": (423.49, 655.68, 460_000),
+    "medium": (1568.87, 273.38, _MILLION),
+    "expert": (3338.69, 252.58, _MILLION),
+  },
+}
+# Of OMIGA's files; rows without those that only hold a final observation, which OG-MARL's tally counts.
+_OMIGA = {
+  "hopper_3x1": {
+    "expert": (2452.02, 1097.86, 998_910),
+    "medium": (723.57, 211.66, 915_391),
+    "medium-replay": (746.42, 671.89, 1_310_666),
+    "medium-expert": (1190.61, 973.40, 1_914_301),
+  },
+  "ant_2x4": {
+    "expert": (2055.07, 22.07, _MILLION),
+    "medium": (1418.70, 37.04, _MILLION),
+    "medium-replay": (1029.51, 141.27, 1_750_000),
+    "medium-expert": (1736.88, 319.64, 2_000_000),
+  },
+  "halfcheetah_6x1": {
+    "expert": (2785.10, 1053.14, _MILLION),
+    "medium": (1425.66, 520.12, _MILLION),
+    "medium-replay": (655.76, 590.40, _MILLION),
+    "medium-expert": (2105.38, 1073.24, 2_000_000),
+  },
+}
+STATISTICS = {"omar": _OMAR, "omiga": _OMIGA, "og_marl": _OMAR | _OMIGA}
+# Tasks whose observations, actions and physics are those of ours of the same name.
+SAME_AS_OURS = ("spread", "tag", "world")
+# What no task of ours is, until one has this version: OMIGA's observations and its order of actuators.
+OTHER_VERSIONS = dict.fromkeys(_OMIGA, "omiga-mujoco200")
+_PREY = (
+  "the prey that played here is OMAR's, which comes only with its files; ours, against which policies are evaluated "
+  "here, is another and harder to catch"
+)
+_MUJOCO = "played in MuJoCo 2.0, whose returns are not those of later versions"
+_WHOLE = (
+  f"{_MUJOCO}; each agent observes the whole state and its own number, standardised vector by vector, and agents' "
+  "actions lie one after the other on the actuators"
+)
+# What keeps scores from comparing, task by task.
+CAVEATS = {"tag": _PREY, "world": _PREY, "halfcheetah_2x3": _MUJOCO} | dict.fromkeys(_OMIGA, _WHOLE)
+
+
+def returns(kind: str, task: str, quality: str) -> Returns | None:
+  """What is published of a data set's returns; None where nothing is known to us."""
+  row = STATISTICS.get(kind, {}).get(task, {}).get(quality)
+  which = ", which do not say which of the five seeds they describe" if task in _OMAR else ""
+  return Returns(*row, OG_MARL + which) if row else None
+
+
+def difference(found_mean: float, found_std: float, rows: int, published: Returns) -> str:
+  """A sentence with both numbers where the data are not what was published, "" where they are.
+
+  Means and standard deviations may differ by 2 % of the published standard deviation, rows not at all.
+  """
+  allowed = TOLERANCE * published.std
+  wrong = abs(found_mean - published.mean) > allowed or abs(found_std - published.std) > allowed
+  if not wrong and published.rows in (None, rows):
+    return ""
+  number = "" if published.rows is None else f" in {published.rows} rows"
+  return (
+    f"the episodes' return is {found_mean:.2f} +- {found_std:.2f} in {rows} rows where "
+    f"{published.mean:.2f} +- {published.std:.2f}{number} was published ({published.source})"
+  )

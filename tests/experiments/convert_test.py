@@ -1,0 +1,144 @@
+"""Published files become a data set that trains; their card says what they are, and what differs from what was said."""
+
+import numpy as np
+import pytest
+
+from experiments import convert, published_data, runs, train, train_request
+from marl_offline.datasets import storage
+from marl_offline.environments import particle_tasks
+from tests.datasets import published
+from tests.datasets.made import refused
+from tests.experiments import binaries
+
+
+def call(*arguments):
+  return binaries.call(convert.main, convert.FLAGS, *arguments)
+
+
+def omar(tmp_path, task="spread", quality="expert", *arguments):
+  where = (f"--from={tmp_path}", f"--data_dir={tmp_path / 'data'}")
+  return call("--kind=omar", *where, f"--task={task}", f"--quality={quality}", *arguments)
+
+
+def test_omars_files_become_ours_and_train(tmp_path):
+  given, _ = published.write_omar(tmp_path, seed=2)
+  status, out, err = omar(tmp_path, "spread", "expert", "--seed_folder=2")
+  folder = tmp_path / "data" / "spread-expert-omar2"
+  assert status == 0 and str(folder) in out, err
+  episodes, card = storage.load(folder)
+  returns = np.mean([given[f"rews_{i}"] for i in range(3)], axis=0).reshape(2, 25).sum(axis=1)
+  assert f"warning: the episodes' return is {returns.mean():.2f} +- {returns.std():.2f} in 50 rows where" in err
+  assert "530.95 +- 71.41 in 1000000 rows was published" in err and len(err.splitlines()) == 1
+  assert card["origin"] == "converted" and card["licence"] == "not stated by its authors" and card["seed"] == 2
+  assert card["source"].endswith("files simple_spread/expert/seed_2_data")
+  assert card["conversion"] == {"layout": "omar", "dones": "all 0", "rows_never_drawn": 2}
+  assert card["published_return"]["mean"] == 530.95
+  np.testing.assert_allclose(card["normalized_mean"], 100 * (returns.mean() - 159.8) / (516.8 - 159.8), rtol=1e-4)
+  storage.require_match(card, particle_tasks.spread())
+  assert episodes.final_action_unknown.all() and card["episodes"] == 2
+  arguments = (f"--dataset={folder}", "--task=spread", "--quality=expert", f"--run_dir={tmp_path / 'run'}")
+  status, out, err = binaries.call(train.main, train_request.FLAGS, *arguments, *binaries.QUICK)
+  assert status == 0 and "bc on spread-expert-omar2 (converted)" in out, err
+  status, _, err = omar(tmp_path, "spread", "expert", "--seed_folder=2")
+  assert "spread-expert-omar2: already exists and is not overwritten" in binaries.sentence(status, err)
+
+
+def test_another_prey_and_another_scale_are_on_the_card(tmp_path):
+  published.write_omar(tmp_path, "tag", "random")
+  assert omar(tmp_path, "tag", "random")[0] == 0
+  _, card = storage.load(tmp_path / "data" / "tag-random-omar0")
+  storage.require_match(card, particle_tasks.tag())
+  assert "the prey that played here is OMAR's" in card["caveat"] and "100 = 185.6" in card["normalized_by"]
+  assert card["num_agents"] == 3
+  facts = {"task": "tag", "algorithm": "bc", "dataset": card["name"], "origin": "converted", "caveat": card["caveat"]}
+  facts |= {"quality": "random", "settings_of": "random", "dataset_mean_return": 0.0, "seeds": [0]}
+  facts |= {"behavior_updates": 0, "gradient_steps": 5, "episodes_per_evaluation": 2, **runs.summary("tag", [1.0])}
+  assert "the data set's card says: the prey that played here is OMAR's" in runs.table(facts)
+
+
+def test_a_task_that_has_no_environment_yet_is_known_by_its_name(tmp_path):
+  published.write_omar(tmp_path, "halfcheetah_2x3", "medium")
+  assert omar(tmp_path, "halfcheetah_2x3", "medium")[0] == 0
+  _, card = storage.load(tmp_path / "data" / "halfcheetah_2x3-medium-omar0")
+  storage.require_match(card, {"name": "halfcheetah_2x3", "version": "v1", "num_agents": 2, "obs_size": 6})
+  assert "MuJoCo 2.0" in card["caveat"]
+
+
+def test_omigas_files(tmp_path):
+  pytest.importorskip("h5py")
+  arrays = published.omiga_arrays(lengths=(4, 1000))
+  published.write_omiga(tmp_path / "Hopper-v2-3x1-medium-replay.hdf5", arrays)
+  where = (f"--from={tmp_path}", f"--data_dir={tmp_path / 'data'}")
+  status, out, err = call("--kind=omiga", *where, "--task=hopper_3x1", "--quality=medium-replay")
+  folder = tmp_path / "data" / "hopper_3x1-medium-replay-omiga"
+  assert status == 0 and str(folder) in out and "746.42 +- 671.89 in 1310666 rows" in err
+  episodes, card = storage.load(folder)
+  assert episodes.num_rows == 1004 and card["conversion"]["time_limits_stored_as_ends"] == 1 and card["seed"] is None
+  other = {"name": "hopper_3x1", "version": "v1", "num_agents": 3}
+  refused(lambda: storage.require_match(card, other), "version 'omiga-mujoco200'", "'v1'")
+  assert card["normalized_mean"] is None and card["source"].endswith("Hopper-v2-3x1-medium-replay.hdf5")
+  status, _, err = call("--kind=omiga", *where, "--task=hopper_3x1", "--quality=expert", "--seed_folder=1")
+  assert "--seed_folder=1 is not of --kind=omiga" in binaries.sentence(status, err)
+  status, _, err = call("--kind=omiga", *where, "--task=spread", "--quality=expert")
+  assert "--task=spread is not known" in binaries.sentence(status, err)
+
+
+def test_og_marls_vaults(tmp_path):
+  pytest.importorskip("tensorstore")
+  published.write_vault(tmp_path / "3hopper.vlt" / "Expert", published.vault_leaves(lengths=(4, 1001)))
+  where = (f"--from={tmp_path / '3hopper.vlt'}", f"--data_dir={tmp_path / 'data'}", "--kind=og_marl")
+  status, out, err = call(*where, "--task=hopper_3x1", "--quality=expert")
+  folder = tmp_path / "data" / "hopper_3x1-expert-og_marl0"
+  assert status == 0 and str(folder) in out and "2452.02 +- 1097.86 in 998910 rows" in err
+  episodes, card = storage.load(folder)
+  assert list(episodes.lengths()) == [3, 1000] and card["source"].endswith("vault 3hopper.vlt/Expert, data set 0 in it")
+  status, _, err = call(*where, "--task=mine", "--quality=expert")
+  assert "--task=mine is none of spread" in binaries.sentence(status, err)
+  status, _, err = call(*where, "--task=../mine", "--quality=expert", "--time_limit=3")
+  assert "--task=../mine must be a name" in binaries.sentence(status, err)
+  published.write_vault(tmp_path / "own", published.vault_leaves(2, 3, 2, None))
+  own = (f"--from={tmp_path / 'own'}", f"--data_dir={tmp_path / 'data'}", "--kind=og_marl", "--time_limit=5")
+  status, out, err = call(*own, "--task=mine", "--quality=good")
+  assert status == 0 and not err
+  episodes, card = storage.load(tmp_path / "data" / "mine-good-og_marl0")
+  assert episodes.num_rows == 8 and "published_return" not in card and card["environment"] is None
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    ((), "--kind is missing"),
+    (("--kind=omer",), "--from is missing"),
+    (("--kind=omer", "--from=x", "--task=spread", "--quality=expert"), "--kind=omer is not known (did you mean omar?)"),
+    (("--kind=omar", "--from=x", "--task=spraed", "--quality=expert"), "--task=spraed is not known"),
+    (("--kind=omar", "--from=x", "--task=spread", "--quality=exprt"), "--quality=exprt is not known"),
+    (("--kind=omar", "--from=nowhere", "--task=spread", "--quality=expert"), "nowhere: is no folder"),
+    (("--kind=omar", "--from=.", "--task=spread", "--quality=expert"), "holds no simple_spread/expert/seed_0_data"),
+    (("--kind=omar", "--from=.", "--task=spread", "--quality=expert", "--seed_folder=-1"), "seed_folder"),
+  ],
+)
+def test_bad_flags_are_one_sentence_and_write_nothing(arguments, words, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  status, _, err = call(*arguments)
+  assert words in binaries.sentence(status, err)
+  assert not list(tmp_path.iterdir())
+
+
+def test_faulty_files_are_one_sentence_and_write_nothing(tmp_path):
+  _, folder = published.write_omar(tmp_path)
+  (folder / "next_obs_1.npy").unlink()
+  status, _, err = omar(tmp_path)
+  assert "next_obs_1.npy: is missing" in binaries.sentence(status, err)
+  assert not (tmp_path / "data").exists()
+
+
+def test_how_much_returns_may_differ():
+  said = published_data.Returns(100.0, 50.0, 25, "them")  # 2 % of the spread is 1
+  assert published_data.difference(100.9, 49.1, 25, said) == ""
+  assert "101.10 +- 50.00 in 25 rows where 100.00 +- 50.00 in 25 rows" in published_data.difference(101.1, 50, 25, said)
+  assert "100.00 +- 51.10" in published_data.difference(100, 51.1, 25, said)
+  assert "in 50 rows" in published_data.difference(100, 50, 50, said)
+  assert published_data.difference(100, 50, 50, said._replace(rows=None)) == ""
+  assert published_data.returns("omar", "world", "medium")[:3] == (65.86, 29.55, 1_000_000)
+  assert published_data.returns("omiga", "ant_2x4", "expert").source == "OG-MARL's data cards"
+  assert published_data.returns("omar", "world", "mediocre") is None
