@@ -44,7 +44,7 @@ RELATIVE, OWN = "disagreement=relative", "target=own"
 STUDIES = {
   "control": Study(
     "What is left for partial replacement at equal ensemble size? SPaCQL's paper gives it ten critics, CFCQL two.",
-    of_sizes(2, 10, more=[UNIFORM]),
+    of_sizes(2, 10, more=[UNIFORM, ("spacql", (RELATIVE,))]),
   ),
   "ensemble": Study("How much does the ensemble's size bring?", of_sizes(2, 5, 10, 20)),
   "weights": Study(

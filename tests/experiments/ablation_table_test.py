@@ -17,9 +17,9 @@ def test_every_cell_of_a_study_can_be_trained_and_has_a_file_of_its_own(name):
 def test_the_control_compares_at_equal_ensemble_size():
   rows = studies.STUDIES["control"].rows
   sizes = [settings.override(settings.load(name).Config(), changes).ensemble_size for name, changes in rows]
-  assert sizes == [2] * 4 + [10] * 4
-  assert [name for name, _ in rows] == ["cfcql", "icql_qs", "spacql", "spacql"] * 2
-  assert rows[0] == ("cfcql", ()) and rows[6] == ("spacql", ())  # the table's own cells
+  assert sizes == [2] * 5 + [10] * 5
+  assert [name for name, _ in rows] == ["cfcql", "icql_qs", "spacql", "spacql", "spacql"] * 2
+  assert rows[0] == ("cfcql", ()) and rows[7] == ("spacql", ())  # the table's own cells
   assert sum("sharpness=0.0" in changes for _, changes in rows) == 2
 
 
