@@ -65,7 +65,7 @@ def test_missing_data_are_made_and_the_table_compares_with_them(finished):
     "seed 3",
     "seed 4",
     "mean +- std",
-    "95 % bootstrap interval",
+    "fewer than five seeds: no interval",
     "data set",
     "learning_curve.png",
     "same episodes",
