@@ -36,7 +36,7 @@ def differences(found: list[dict]) -> list[str]:
       pair = [Named(cells.score(cell), ("seed",)) for cell in (other, first)]
       gap = pair[0].values.mean() - pair[1].values.mean()
       ends = statistics.mean_difference_interval(*pair, "seed")
-      told = "one seed" if ends is None else f"[{ends[0]:.1f}, {ends[1]:.1f}]"
+      told = "one seed, or all alike" if ends is None else f"[{ends[0]:.1f}, {ends[1]:.1f}]"
       lines.append(f"| {name} | {table_view.label(first)} | {table_view.label(other)} | {gap:+.1f} | {told} |")
   return lines
 

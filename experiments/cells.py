@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from experiments import runs, settings
+from marl_offline.datasets import storage
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
 SAME = ("algorithm", "task", "quality", "protocol", "set", "config", "team_reward", "dataset", "gradient_steps")
-SAME += ("episodes_per_evaluation", "precision")
+SAME += ("episodes_per_evaluation", "precision", "minibatches")
 NEEDED = {
   "seeds": list,
   "final_returns": list,
@@ -90,6 +91,8 @@ def of_run(folder: pathlib.Path) -> dict[str, Any]:
     "episodes_per_evaluation": returns.shape[2],
     "online_episodes_for_selection": 0,
     "precision": given.get("precision", "float32"),  # of matrix products; older runs had no other
+    **({"minibatches": config["run"]["minibatches"]} if "minibatches" in config["run"] else {}),
+    **({"caveat": data["caveat"]} if data.get("caveat") else {}),
     "seeds": config["seeds"],
     "final_returns": _short(returns[:, -1].mean(axis=1)),  # [seed]
     "steps": steps.tolist(),
@@ -119,7 +122,9 @@ def with_defaults(algorithm: str, config: dict[str, Any]) -> dict[str, Any]:
 
 def identity(part: dict[str, Any]) -> dict[str, Any]:
   """What seeds of one cell must have in common."""
-  same = {name: part.get(name, "float32" if name == "precision" else None) for name in SAME}
+  run = settings.PROTOCOLS[part["protocol"]](*(part[name] for name in ("algorithm", "task", "settings_of")))
+  younger = {"precision": "float32", "minibatches": run.minibatches}  # than some cells' files
+  same = {name: part.get(name, younger.get(name)) for name in SAME}
   return same | {"config": settings.in_use(with_defaults(part["algorithm"], part["config"]))}
 
 
@@ -133,14 +138,28 @@ def require_current(part: dict[str, Any], run: settings.Run, where: pathlib.Path
   now = json.loads(json.dumps(settings.in_use(dataclasses.asdict(run.config))))  # lists for tuples, as on disk
   found = {
     **json.loads(json.dumps(was["config"])),
-    **{n: was[n] for n in ("team_reward", "gradient_steps", "episodes_per_evaluation")},
+    **{n: was[n] for n in ("team_reward", "gradient_steps", "episodes_per_evaluation", "minibatches")},
   }
   wanted = {**now, "team_reward": run.team_reward, "gradient_steps": run.gradient_steps}
-  wanted |= {"episodes_per_evaluation": run.episodes}
+  wanted |= {"episodes_per_evaluation": run.episodes, "minibatches": run.minibatches}
   for name in wanted:
     if found[name] != wanted[name]:
       told = f"{name}={found[name]}, which is now {wanted[name]}"
       raise runs.UserError(f"{where} was trained with {told}; move it and its runs out of the way")
+
+
+def require_same_data(part: dict[str, Any], cell: Cell, data_dir: str, where: pathlib.Path) -> None:
+  """The data that more seeds of a cell would be trained on are the cell's own, if they are there already.
+
+  Raises:
+    UserError: they are others.
+    DataError: they are damaged.
+  """
+  place = pathlib.Path(cell.dataset) if cell.dataset else pathlib.Path(data_dir) / part["dataset"]["name"]
+  if (place / "card.json").is_file():
+    _, card = storage.load(place, verify=False)
+    if card["sha256"] != part["dataset"]["sha256"]:
+      raise runs.UserError(f"{where} was trained on other data than {place} holds; move one of them out of the way")
 
 
 def join(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:

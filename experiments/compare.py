@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import launch, runs, settings, table_view
+from experiments import cells, launch, runs, settings, table_view
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
@@ -38,7 +38,7 @@ def read(folder: pathlib.Path) -> dict:
   return {
     **{name: flags_given[name] for name in ("algorithm", "task", "protocol", "set")},
     **{name: data[name] for name in ("quality", "origin", "sha256")},
-    "config": config["run"]["config"],
+    "config": settings.in_use(cells.with_defaults(flags_given["algorithm"], config["run"]["config"])),
     "seeds": config["seeds"],
     "steps": np.asarray(steps).tolist(),
     "score": scores.normalized(flags_given["task"], returns.mean(axis=2)),  # [seed, evaluation]

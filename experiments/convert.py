@@ -215,6 +215,12 @@ def main() -> None:
     if value is None:
       raise runs.UserError(f"--{name} is missing; --kind, --from, --task and --quality say what to convert")
   kind, task, quality = runs.choose("kind", given["kind"], KINDS), given["task"], given["quality"]
+  known = set(public_omar.TASKS) | set(public_omiga.TASKS)
+  for name in ("time_limit", "final_rows"):
+    if FLAGS[name].present and (kind != "og_marl" or task in known):
+      raise runs.UserError(f"--{name} is for a vault of a task of your own; what {task} is in --kind={kind} is known")
+  if kind == "og_marl" and task in set(settings.TASKS) - known:
+    raise runs.UserError(f"--task={task} is the name of a task of ours, which no published vault is of; choose another")
   source = KINDS[kind](pathlib.Path(given["from"]).expanduser(), task, quality)
   folder, difference = convert(source, kind, task, quality, FLAGS.data_dir)
   if difference:

@@ -90,7 +90,7 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   A run that fails (a metric not finite, memory) is named on stderr, and the others are trained all the same.
 
   Raises:
-    UserError: an unknown name, a cell of other settings than today's, or files that do not fit each other.
+    UserError: an unknown name, a cell of other settings or data than today's, or files that do not fit each other.
     Ended: a signal came.
     NonFinite: at the end, where a run failed.
   """
@@ -100,6 +100,7 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
     run = train_request.checked_run(cell.flags(0, 1))
     if (found := cells.load(path_of(out, cell))) and not flag_values.show:
       cells.require_current(found, run, path_of(out, cell))
+      cells.require_same_data(found, cell, flag_values.data_dir, path_of(out, cell))
   work = [] if flag_values.show else [
     (cell, block) for cell in wanted for block in cells.missing(cells.load(path_of(out, cell)), seeds)
   ]  # fmt: skip

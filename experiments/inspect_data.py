@@ -105,13 +105,15 @@ def end_lines(episodes):
   """How episodes end, and how long they are."""
   terminated, truncated = np.asarray(episodes.terminated), np.asarray(episodes.truncated)
   both = int((terminated & truncated).sum())
+  left_out = 0
   if episodes.final_action_unknown is not None:
     left_out = episodes.num_rows - len(checks.rows_to_draw(episodes.arrays()))
     yield f"unknown         {left_out} cut episodes' final actions; their last rows are counted here and never drawn"
   lengths, counts = np.unique(episodes.lengths(), return_counts=True)
   also = f", {both} of them at a time limit too" if both else ""
   yield f"terminated      {int(terminated.sum())} (no bootstrap){also}"
-  yield f"truncated       {int((truncated & ~terminated).sum())} (bootstrap from the final observation)"
+  cut = int((truncated & ~terminated).sum())
+  yield f"truncated       {cut} ({cut - left_out} of them bootstrap from the final observation)"
   if len(lengths) == 1:
     yield f"length          {lengths[0]} steps, all"
   else:

@@ -45,10 +45,24 @@ def recipe(found: list[dict]) -> list[str]:
     "half: the mean score of all evaluations in the second half of training, steadier than the last one alone.",
     *(f"{task}: 0 = {scores.REFERENCES[task].random}, 100 = {scores.REFERENCES[task].expert} "
       f"({scores.REFERENCES[task].source})." for task in tasks),
-    "Ours are on our own data, the papers' on theirs; tag and world have another prey than the papers'.",
+    *origins(found),
     f"Trained with {'; '.join(versions)}; commits {', '.join(commits)}. Hyperparameters, device and curves of each "
     "cell are in its file.",
   ]  # fmt: skip
+
+
+def origins(found: list[dict]) -> list[str]:
+  """Whose data the cells are of, and what their cards warn of."""
+  own = [cell for cell in found if cell["dataset"]["origin"] == "collected"]
+  converted = {cell["dataset"]["name"]: cell.get("caveat", "") for cell in found if cell not in own}
+  told = (
+    ["Ours are on our own data, the papers' on theirs; tag and world have another prey than the papers'."]
+    if own
+    else []
+  )
+  return told + [
+    f"{name} is converted from published files{caveat and '; '}{caveat}." for name, caveat in converted.items()
+  ]
 
 
 def write(found: list[dict], out: pathlib.Path, name: str = "table") -> str:

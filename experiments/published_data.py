@@ -70,7 +70,8 @@ _OMIGA = {
 STATISTICS = {"omar": _OMAR, "omiga": _OMIGA, "og_marl": _OMAR | _OMIGA}
 # Tasks whose observations, actions and physics are those of ours of the same name.
 SAME_AS_OURS = ("spread", "tag", "world")
-# What no task of ours is, until one has this version: OMIGA's observations and its order of actuators.
+# What no task of ours is, until one has this version: OMIGA's observations and order of actuators. OMAR's HalfCheetah
+# sees and acts as ours does, in an older simulator: it may be played here, and the caveat goes with every score.
 OTHER_VERSIONS = dict.fromkeys(_OMIGA, "omiga-mujoco200")
 _PREY = (
   "the prey that played here is OMAR's, which comes only with its files; ours, against which policies are evaluated "

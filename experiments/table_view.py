@@ -30,9 +30,9 @@ def named(algorithm: str, protocol: str, changes: list[str], origin: str) -> str
 
 
 def of_paper(cell: dict[str, Any]) -> published.Score | None:
-  """What the paper prints for this cell; None where no paper does, or where --set or the protocol made another
-  algorithm of it."""
-  changed = cell["set"] or cell["protocol"] not in PAPERS
+  """What the paper prints for this cell; None where no paper does, where --set or the protocol made another algorithm
+  of it, or where its data's card says that scores do not compare."""
+  changed = cell["set"] or cell["protocol"] not in PAPERS or cell.get("caveat")
   return None if changed else published.lookup(cell["algorithm"], cell["task"], cell["quality"])
 
 

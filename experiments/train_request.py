@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments import runs, settings
+from experiments import cells, runs, settings
 from experiments.runs import UserError
 from marl_offline.datasets import storage
 from marl_offline.training import trainer
@@ -160,8 +160,9 @@ def resumed(given, folder: pathlib.Path, data_dir: str) -> Request:
     UserError: it was not, or it is no run folder.
   """
   stored = runs.read_config(folder)
-  if differ := [name for name in IDENTITY if stored["flags"].get(name) != given[name]]:
-    was, now = stored["flags"].get(differ[0]), given[differ[0]]
+  before = {name: stored["flags"].get(name, FLAGS[name].default) for name in IDENTITY}  # a flag may be younger
+  if differ := [name for name in IDENTITY if before[name] != given[name]]:
+    was, now = before[differ[0]], given[differ[0]]
     raise UserError(f"{folder} was begun with {differ[0]}={was}, not {now}; move it out of the way")
   return of_flags(
     given, folder, data_dir, True, pathlib.Path(data_dir) / pathlib.Path(stored["dataset"]["folder"]).name
@@ -264,10 +265,21 @@ def require_same_run(folder: pathlib.Path, config: dict[str, Any]) -> None:
     UserError: settings or data differ.
   """
   stored, now = runs.read_config(folder), json.loads(json.dumps(config))
-  for name in sorted(set(now["run"]) - {"source", "log_every"}):
-    was, wants = stored["run"].get(name), now["run"][name]
+  for name, was, wants in _what_decides(stored, now):
     if was != wants:
       raise UserError(f"--resume: {folder} was begun with {name} {was}, which is now {wants}; begin another run")
   if stored["dataset"]["sha256"] != now["dataset"]["sha256"]:
     began, here = stored["dataset"]["name"], now["dataset"]["folder"]
     raise UserError(f"--resume: {folder} was begun on a data set {began} with other content than {here} has")
+
+
+def _what_decides(stored: dict[str, Any], now: dict[str, Any]):
+  """(name, as it was, as it is) of all that decides a run's result; fields younger than it at their defaults."""
+  algorithm = now["flags"]["algorithm"]
+  was, wants = (
+    settings.in_use(json.loads(json.dumps(cells.with_defaults(algorithm, run["run"]["config"]))))
+    for run in (stored, now)
+  )
+  yield from ((name, was.get(name), wants[name]) for name in wants)
+  for name in sorted(set(now["run"]) - {"source", "log_every", "config"}):
+    yield name, stored["run"].get(name), now["run"][name]

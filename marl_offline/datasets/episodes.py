@@ -104,7 +104,7 @@ def from_arrays(
   """A data set from flat arrays, or whatever np.asarray takes. Shapes as in Episodes.
 
   Numbers become float32, ends (bool, or 0 and 1) bool. A reward [R] is every agent's. final_action may be left out when
-  every episode terminated, where its discount is 0, or is said to be unknown: zeros stand in.
+  every episode terminated, where its discount is 0, or is said to be unknown: the last action stands in.
 
   Raises:
     DataError: arrays that are not a data set.
@@ -126,7 +126,8 @@ def from_arrays(
       raise DataError(
         f"final_action: is missing and the episode that ends at row {cut[0]} was cut; {NEEDS_FINAL_ACTION}"
       )
-    final_action = np.zeros((*final_obs.shape[:1], *action.shape[1:]))
+    ends = terminated | truncated if terminated.shape == truncated.shape == action.shape[:1] else slice(0)
+    final_action = action[ends]  # of the data's kind, for what asks a whole batch; wrong lengths are refused below
   episodes = Episodes(
     obs,
     action,
@@ -200,7 +201,7 @@ def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarra
   if len(action) == steps and not (terminated or unknown):
     raise DataError(f"{here}, action: has {steps} actions for {len(obs)} observations; {NEEDS_FINAL_ACTION}")
   if len(action) == steps:
-    action = np.concatenate([action, np.zeros_like(action[:1])])
+    action = np.concatenate([action, action[-1:]])
   if len(action) != len(obs):
     raise DataError(f"{here}, action: has {len(action)} actions where {len(obs)} observations need {len(obs)}")
   if state is not None and (state.ndim != 2 or len(state) != len(obs)):

@@ -176,11 +176,10 @@ def made_of(fields: Mapping[str, np.ndarray | None], where: pathlib.Path) -> Epi
   Raises:
     DataError: they are no data set.
   """
-  num_episodes, (_, num_agents, action_size) = len(fields["final_obs"]), fields["action"].shape
   episodes = Episodes(
     **fields,
-    final_action=np.zeros((num_episodes, num_agents, action_size), np.float32),
-    final_action_unknown=np.ones(num_episodes, bool),
+    final_action=fields["action"][fields["terminated"] | fields["truncated"]],  # stands in: of the data's kind
+    final_action_unknown=np.ones(len(fields["final_obs"]), bool),
   )
   try:
     check(episodes)

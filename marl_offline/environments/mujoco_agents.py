@@ -88,7 +88,7 @@ class Physics:
     Where forces are felt, the last substep is taken apart from the others: forces, and the torso's place as Gymnasium
     measures it, are by-products of that substep's last stage, which mujoco.rollout keeps to itself.
     """
-    with self.lock:
+    with self.lock, unlogged(self.mujoco):
       substeps = self.substeps - bool(self.num_bodies)
       controls = np.repeat(control[:, None], substeps, axis=1)
       states, _ = self.pool.rollout(self.model, self.simulators, physics, controls)
@@ -155,7 +155,10 @@ def _reset(robot, body, stance, generator: np.random.Generator, count: int) -> W
 
 
 def _step(variant, body, physics, world: World, action: np.ndarray):
-  """See HostEnvironment.step; actions beyond [-1, 1] are paid for in full and drive no harder, as in Gymnasium."""
+  """See HostEnvironment.step; actions beyond [-1, 1] are paid for in full and drive no harder, as in Gymnasium.
+
+  A robot whose simulation diverges ends there (terminated), with reward 0.
+  """
   action = np.asarray(action, np.float64)
   wanted = (len(world.time), variant.num_agents, variant.action_size)
   if action.shape != wanted:
@@ -172,6 +175,8 @@ def _step(variant, body, physics, world: World, action: np.ndarray):
   if body.healthy is not None:
     healthy = body.healthy(*_parts(mujoco_partition.ROBOTS[variant.robot], after))
     reward, terminated = reward + healthy, ~healthy
+  diverged = after[:, 0] < world.physics[:, 0] + physics.seconds / 2  # MuJoCo set such a robot back, its clock too
+  reward, terminated = np.where(diverged, 0.0, reward), terminated | diverged
   reward = np.repeat(reward[:, None], variant.num_agents, axis=1)
   return World(after, place, forces, time), reward, terminated, time >= variant.horizon
 
@@ -213,7 +218,7 @@ def _load(mujoco: Any, file: str) -> Any:
 
 @contextlib.contextmanager
 def unlogged(mujoco: Any) -> Iterator[None]:
-  """While a robot is loaded: what MuJoCo says of the age of its file would be written into ./MUJOCO_LOG.TXT."""
+  """MuJoCo's warnings, of an old file or a simulation that diverges, would be written into ./MUJOCO_LOG.TXT."""
   told = mujoco.get_mju_user_warning()
   mujoco.set_mju_user_warning(lambda text: None)
   try:

@@ -143,7 +143,8 @@ def test_own_data_may_say_so():
   refused(lambda: storage.from_arrays(**fields), "row 1", "final_action_unknown")
   refused(lambda: storage.from_arrays(**fields, final_action_unknown=[1, 0]), "row 3", "final_action_unknown")
   made_of = storage.from_arrays(**fields, final_action_unknown=[1, 1])
-  assert not made_of.final_action.any() and list(made_of.rows_to_draw()) == [0, 2]
+  np.testing.assert_array_equal(made_of.final_action, made_of.action[[1, 3]])
+  assert list(made_of.rows_to_draw()) == [0, 2]
   assert storage.from_arrays(**made.episodes().arrays(), final_action_unknown=[0, 0, 0]).final_action_unknown is None
   one = {"obs": np.zeros((4, 2, 3)), "action": np.zeros((3, 2, 2)), "reward": np.zeros(3), "terminated": False}
   whole = one | {"action": np.zeros((4, 2, 2))}

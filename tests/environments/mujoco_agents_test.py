@@ -145,6 +145,19 @@ def test_making_one_leaves_no_log_file(monkeypatch, tmp_path):
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["halfcheetah_2x3", "ant_2x4"])
+def test_a_simulation_that_diverges_ends_there_without_reward_or_log_file(name, monkeypatch, tmp_path):
+  monkeypatch.chdir(tmp_path)
+  environment = mujoco_agents.make(name, num_threads=1)
+  world = environment.reset(np.random.default_rng(0), 3)
+  physics = world.physics.copy()
+  physics[1, -1] = 1e12
+  action = np.zeros((3, environment.num_agents, environment.action_size))
+  _, reward, terminated, _ = environment.step(world._replace(physics=physics), action)
+  assert terminated.tolist() == [False, True, False] and not reward[1].any() and np.isfinite(reward).all()
+  assert not list(tmp_path.iterdir())
+
+
 def test_sizes_of_every_variant_are_those_of_its_simulator():
   for name in mujoco_partition.names():
     environment = mujoco_agents.make(name, num_threads=1)

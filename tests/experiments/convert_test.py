@@ -56,7 +56,7 @@ def test_another_prey_and_another_scale_are_on_the_card(tmp_path):
   assert "the data set's card says: the prey that played here is OMAR's" in runs.table(facts)
 
 
-def test_a_task_that_has_no_environment_yet_is_known_by_its_name(tmp_path):
+def test_what_an_older_simulator_made_matches_by_name_and_says_so(tmp_path):
   published.write_omar(tmp_path, "halfcheetah_2x3", "medium")
   assert omar(tmp_path, "halfcheetah_2x3", "medium")[0] == 0
   _, card = storage.load(tmp_path / "data" / "halfcheetah_2x3-medium-omar0")
@@ -115,6 +115,9 @@ def test_og_marls_vaults(tmp_path):
     (("--kind=omar", "--from=nowhere", "--task=spread", "--quality=expert"), "nowhere: is no folder"),
     (("--kind=omar", "--from=.", "--task=spread", "--quality=expert"), "holds no simple_spread/expert/seed_0_data"),
     (("--kind=omar", "--from=.", "--task=spread", "--quality=expert", "--seed_folder=-1"), "seed_folder"),
+    (("--kind=omar", "--from=.", "--task=spread", "--quality=expert", "--time_limit=7"), "--time_limit is for a vault"),
+    (("--kind=og_marl", "--from=.", "--task=tag", "--quality=expert", "--nofinal_rows"), "--final_rows is for a vault"),
+    (("--kind=og_marl", "--from=.", "--task=spread_3", "--quality=x", "--time_limit=9"), "the name of a task of ours"),
   ],
 )
 def test_bad_flags_are_one_sentence_and_write_nothing(arguments, words, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def test_a_sound_set(capsys, data_dir):
     "rows                8",
     "mean 30.37, std",
     "terminated      2 (no bootstrap)",
-    "truncated       1 (bootstrap from the final observation)",
+    "truncated       1 (1 of them bootstrap from the final observation)",
     "length          1 to 4 steps, mean 2.7, most often 1",
     "agents 0 and 1  actions correlate +1.000",
     "duplicates      0 rows",

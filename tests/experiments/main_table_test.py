@@ -128,6 +128,41 @@ def test_a_finished_run_counts_only_on_the_same_data(filled, tmp_path):
   assert "was trained on a data set spread-random-v1 of other content" in binaries.sentence(status, err)
 
 
+def test_more_seeds_of_a_cell_are_trained_on_its_own_data_alone(filled, tmp_path, monkeypatch):
+  monkeypatch.setattr(grid, "_train", None)
+  binaries.make_data("spread", "random", tmp_path / "data", seed=1)
+  places = (f"--out={filled[0] / 'out'}", f"--runs_dir={tmp_path}", f"--data_dir={tmp_path / 'data'}")
+  status, _, err = binaries.call(main_table.main, main_table.FLAGS, *TINY, *places, "--num_seeds=5")
+  assert "was trained on other data than" in binaries.sentence(status, err)
+
+
+def test_a_run_of_before_a_flag_counts_as_its_default(filled, tmp_path):
+  for name in ("result.json", "metrics.jsonl", "returns.npz"):
+    (tmp_path / "runs" / f"{NAME}-s0").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "runs" / f"{NAME}-s0" / name).write_bytes((filled[0] / "runs" / f"{NAME}-s0" / name).read_bytes())
+  config = json.loads((filled[0] / "runs" / f"{NAME}-s0" / "config.json").read_text())
+  del config["flags"]["precision"], config["run"]["minibatches"]
+  (tmp_path / "runs" / f"{NAME}-s0" / "config.json").write_text(json.dumps(config))
+  data = f"--data_dir={filled[0] / 'data'}"
+  assert call(tmp_path, "--num_seeds=1", data)[0] == 0
+  cell = cells.load(tmp_path / "out" / "cells" / f"{NAME}.json")
+  assert cell["precision"] == "float32" and cells.identity(cell)["minibatches"] is None
+  config["run"]["minibatches"] = 3
+  (tmp_path / "runs" / f"{NAME}-s0" / "config.json").write_text(json.dumps(config))
+  (tmp_path / "out" / "cells" / f"{NAME}.json").unlink()
+  message = binaries.sentence(*call(tmp_path, "--num_seeds=1", data)[::2])
+  assert "was trained with minibatches=3, which is now None" in message
+
+
+def test_converted_data_are_said_to_be(filled):
+  cell = cells.load(filled[0] / "out" / "cells" / f"{NAME}.json")
+  assert main_table.origins([cell])[0].startswith("Ours are on our own data")
+  converted = cell | {"dataset": cell["dataset"] | {"origin": "converted"}, "caveat": "another prey"}
+  assert main_table.origins([converted]) == ["spread-random-v1 is converted from published files; another prey."]
+  known = converted | {"algorithm": "cfcql", "set": []}
+  assert table_view.of_paper(known) is None and table_view.of_paper(known | {"caveat": ""}).mean == 62.2
+
+
 def test_what_trains_nothing_does_not_tell_cells_apart(filled):
   """A config of before the model of the behavior had its field, joined with one of after: uniform weights ask none."""
   cell = cells.load(filled[0] / "out" / "cells" / f"{NAME}.json")
