@@ -47,7 +47,7 @@ STUDIES = {
     of_sizes(2, 10, more=[UNIFORM, ("spacql", (RELATIVE,))]),
   ),
   "ensemble": Study("How much does the ensemble's size bring?", of_sizes(2, 5, 10, 20)),
-  "weights": Study(
+  "weighting": Study(
     "Would weights that decide score better? Sharpness 1 is the paper's 1/u_k, 0 is uniform, 2 is the variance; "
     "relative disagreement leaves out what members think of the state; own targets let the members drift apart.",
     (
