@@ -141,8 +141,8 @@ def rates(gflop: float, of_case: tuple[float, float], of_product: tuple[float, f
   """What alternate measured, in words; gflop: naive work of one update of all seeds."""
   per_update, product = of_case[1] / UPDATES, timing.matrix_product_gflops(of_product[1])
   rate = gflop / per_update
-  told = {"ms": round(1e3 * per_update, 2), "naive_gflop": round(gflop, 2), "naive_gflops": round(rate, 1)}
-  return told | {"matmul_gflops": round(product, 1), "ratio": round(rate / product, 3)}
+  told = {"ms": round(1e3 * per_update, 2), "naive_gflop": round(gflop, 2), "naive_gflops": round(rate, 3)}
+  return told | {"matmul_gflops": round(product, 3), "ratio": round(rate / product, 3)}
 
 
 def seed_lines(repeats: int) -> list[dict]:

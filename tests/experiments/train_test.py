@@ -199,10 +199,10 @@ def test_resume_refuses_other_flags_data_and_algorithms(work, monkeypatch):
   config["run"]["config"]["batch_size"] = 9
   (work / "run" / "config.json").write_text(json.dumps(config))
   status, _, err = call("--resume", run)
-  assert "was begun with config" in binaries.sentence(status, err)
+  assert "was begun with batch_size 9, which is now 8" in binaries.sentence(status, err)
   config["run"]["log_every"] = 1  # decides nothing: the next complaint comes
   (work / "run" / "config.json").write_text(json.dumps(config))
-  assert "was begun with config" in binaries.sentence(*call("--resume", run)[::2])
+  assert "was begun with batch_size 9" in binaries.sentence(*call("--resume", run)[::2])
 
 
 @pytest.mark.parametrize("spoil", ["algorithm", "damage"])
