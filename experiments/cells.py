@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from experiments import runs, settings
-from marl_offline.datasets import storage
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
@@ -146,20 +145,6 @@ def require_current(part: dict[str, Any], run: settings.Run, where: pathlib.Path
     if found[name] != wanted[name]:
       told = f"{name}={found[name]}, which is now {wanted[name]}"
       raise runs.UserError(f"{where} was trained with {told}; move it and its runs out of the way")
-
-
-def require_same_data(part: dict[str, Any], cell: Cell, data_dir: str, where: pathlib.Path) -> None:
-  """The data that more seeds of a cell would be trained on are the cell's own, if they are there already.
-
-  Raises:
-    UserError: they are others.
-    DataError: they are damaged.
-  """
-  place = pathlib.Path(cell.dataset) if cell.dataset else pathlib.Path(data_dir) / part["dataset"]["name"]
-  if (place / "card.json").is_file():
-    _, card = storage.load(place, verify=False)
-    if card["sha256"] != part["dataset"]["sha256"]:
-      raise runs.UserError(f"{where} was trained on other data than {place} holds; move one of them out of the way")
 
 
 def join(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import evaluate, launch, metric_curves, runs, train_request
+from experiments import evaluate, launch, metric_curves, runs
 from marl_offline import joint_actions, losses
 from marl_offline.datasets import sampling
 from marl_offline.parts import joint_critic
@@ -71,7 +71,7 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
       f"{folder} is of {meta['algorithm']}, which has no ensemble of joint critics and target policies"
     )
   place = pathlib.Path(written["dataset"]["folder"])
-  train_request.require_same_data(folder, place)
+  runs.require_same_data(written["dataset"], place, folder)
   data = runs.open_data(place, evaluate.matching_environment(meta), written["run"]["team_reward"])
   config = importlib.import_module(meta["module"]).Config(**meta["config"])
   if config.ensemble_size < 2:

@@ -100,7 +100,8 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
     run = train_request.checked_run(cell.flags(0, 1))
     if (found := cells.load(path_of(out, cell))) and not flag_values.show:
       cells.require_current(found, run, path_of(out, cell))
-      cells.require_same_data(found, cell, flag_values.data_dir, path_of(out, cell))
+      place = pathlib.Path(cell.dataset or pathlib.Path(flag_values.data_dir) / found["dataset"]["name"])
+      runs.require_same_data(found["dataset"], place, path_of(out, cell))
   work = [] if flag_values.show else [
     (cell, block) for cell in wanted for block in cells.missing(cells.load(path_of(out, cell)), seeds)
   ]  # fmt: skip
@@ -179,8 +180,9 @@ def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
   else:
     request = train_request.of_flags(given, folder, flag_values.data_dir)
   if (folder / "result.json").exists():
-    cells.require_current(cells.of_run(folder), request.run, folder)
-    train_request.require_same_data(folder, request.began_with)
+    part = cells.of_run(folder)
+    cells.require_current(part, request.run, folder)
+    runs.require_same_data(part["dataset"], request.began_with, folder)
   else:
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # its words are in its files
       stopped = train.run(request, processes.Team(), bar)

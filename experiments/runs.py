@@ -189,6 +189,23 @@ def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: s
   return Data(dataset, normalization.spec(dataset), card, folder, why)
 
 
+def require_same_data(dataset: dict[str, Any], place: pathlib.Path, where: pathlib.Path) -> None:
+  """The data set that `where` was trained on is the one that lies in `place` now, if one does.
+
+  dataset: its name and sha256, as config.json and a cell keep them.
+
+  Raises:
+    UserError: it is another.
+    DataError: it is damaged.
+  """
+  if not (place / "card.json").is_file():
+    return
+  _, card = storage.load(place, verify=False)
+  if card["sha256"] != dataset["sha256"]:
+    told = f"a data set {dataset['name']} of other content than {place} holds"
+    raise UserError(f"{where} was trained on {told}; move one of them out of the way")
+
+
 # ---- the table -----------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,6 @@ from absl import flags
 
 from experiments import cells, runs, settings
 from experiments.runs import UserError
-from marl_offline.datasets import storage
 from marl_offline.training import trainer
 
 LAST_SEED = 2**32 - 1  # a key holds no larger one
@@ -167,23 +166,6 @@ def resumed(given, folder: pathlib.Path, data_dir: str) -> Request:
   return of_flags(
     given, folder, data_dir, True, pathlib.Path(data_dir) / pathlib.Path(stored["dataset"]["folder"]).name
   )
-
-
-def require_same_data(folder: pathlib.Path, data: pathlib.Path) -> None:
-  """The data set that a run was trained on is the one that lies in `data` now, if one does.
-
-  Raises:
-    UserError: it is another.
-    DataError: it is damaged.
-  """
-  if not (data / "card.json").is_file():
-    return
-  _, card = storage.load(data, verify=False)
-  stored = runs.read_config(folder)["dataset"]
-  if card["sha256"] != stored["sha256"]:
-    raise UserError(
-      f"{folder} was trained on a data set {stored['name']} of other content than {data}; move one of them"
-    )
 
 
 def team_flags() -> tuple[str | None, int | None, int | None]:

@@ -133,7 +133,7 @@ def test_more_seeds_of_a_cell_are_trained_on_its_own_data_alone(filled, tmp_path
   binaries.make_data("spread", "random", tmp_path / "data", seed=1)
   places = (f"--out={filled[0] / 'out'}", f"--runs_dir={tmp_path}", f"--data_dir={tmp_path / 'data'}")
   status, _, err = binaries.call(main_table.main, main_table.FLAGS, *TINY, *places, "--num_seeds=5")
-  assert "was trained on other data than" in binaries.sentence(status, err)
+  assert "was trained on a data set spread-random-v1 of other content than" in binaries.sentence(status, err)
 
 
 def test_a_run_of_before_a_flag_counts_as_its_default(filled, tmp_path):
