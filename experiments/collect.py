@@ -14,19 +14,21 @@ import os
 import pathlib
 import zipfile
 
-import numpy as np
 from absl import flags
 
-from experiments import launch, runs, settings
-from marl_offline.collection import fixed_roles, library, matched, policies, record
+from experiments import behaviors, host_behaviors, launch, runs, settings
+from marl_offline.collection import library, matched, policies, record
 from marl_offline.datasets import storage
-from marl_offline.environments.api import observation_hash
+from marl_offline.environments.api import HostEnvironment, PureEnvironment, observation_hash
 from marl_offline.evaluation import scores
 
 FLAGS = flags.FlagValues()
 TASK = flags.DEFINE_string("task", "spread", "task to play: " + ", ".join(settings.TASKS), flag_values=FLAGS)
 QUALITY = flags.DEFINE_string(
-  "quality", "medium-replay", "one of " + ", ".join(settings.QUALITIES) + ", or all", flag_values=FLAGS
+  "quality",
+  "medium-replay",
+  "one of " + ", ".join(settings.QUALITIES) + ", medium-expert (robots), or all",
+  flag_values=FLAGS,
 )
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "folder of the data sets", flag_values=FLAGS)
 SEED = flags.DEFINE_integer(
@@ -60,6 +62,9 @@ REFERENCES = flags.DEFINE_bool(
 VERSION = "v1"
 ROWS = {quality: dict.fromkeys(settings.PAPER_TASKS, 1_000_000) for quality in settings.QUALITIES}
 ROWS["medium-replay"] = {"spread": 97_500, "tag": 62_500, "world": 80_000}  # as many as OMAR's files hold
+ROWS["medium-expert"] = {}
+for _quality, _rows in ROWS.items():  # OMAR's files hold 460,000 for HalfCheetah
+  _rows |= dict.fromkeys(settings.MUJOCO_TASKS, 460_000 if _quality == "medium-replay" else 1_000_000)
 # One number for all of them, so that only the agents differ; a million rows of ten agents would be 2.5 GB.
 ROWS["random"] |= dict.fromkeys(settings.MORE_AGENTS, 250_000)
 COUPLING = ("kappa at most: less where noise is clipped", "kappa of arXiv:2511.07629 definition 1, exactly")
@@ -67,46 +72,20 @@ LICENCE = "made by this program, no third party's data in it"
 REFERENCE_SEED, REFERENCE_EPISODES = 1_000_000, 1_000
 
 
-def uniform(episodes: int, kappa: float | None = None) -> tuple[list[record.Behavior], list[dict]]:
-  """Random data: every component uniform in [-1, 1], agents independent but for kappa."""
-  words = {"policy": "uniform in [-1, 1]" + together(kappa), "episodes": episodes}
-  return [record.Behavior(None, 1.0, episodes, kappa)], [words]
-
-
-def together(kappa: float | None) -> str:
-  """What the card adds to a policy's name where agents are coupled."""
-  return "" if kappa is None else f"; with probability {kappa:g} a step one draw for all agents, else each its own"
-
-
-def snapshots(
-  shelf: policies.Library, quality: str, episodes: int, kappa: float | None = None
-) -> tuple[list[record.Behavior], list[dict]]:
-  """Who acts in how many episodes, in the order of training, and the card's words on them."""
-  mixture = shelf.mixture(quality)
-  ends = [round(share * episodes) for share in np.cumsum([share for _, share, _ in mixture])]
-  acting, words = [], []
-  for (snapshot, _, noise), end, start in zip(mixture, ends, [0, *ends[:-1]], strict=True):
-    if end == start:
-      continue
-    actor = shelf.actor(snapshot)
-    acting.append(record.Behavior(actor, noise, end - start, kappa))
-    steps = shelf.facts["curve"]["env_steps"][shelf.facts["kept"][snapshot]]
-    policy = f"{shelf.facts['learner']} after {steps} steps, seed {shelf.facts['seed']}{together(kappa)}"
-    std = float(noise * np.exp(actor["log_std"]).mean())
-    words.append({"policy": policy, "noise_std": round(std, 3), "episodes": end - start})
-  return acting, words
-
-
-def open_library(task: str, data_dir: pathlib.Path, seed: int, from_scratch: bool) -> policies.Library:
+def open_library(
+  environment: PureEnvironment | HostEnvironment, data_dir: str | os.PathLike, seed: int, from_scratch: bool
+) -> policies.Library:
   """The shipped policies, or ones trained here, kept in <data_dir>/policies-seed<seed> for the next quality.
 
   Raises:
     UserError: nothing is shipped for the task, the kept file is damaged, or training did not get far enough.
   """
-  folder = data_dir / f"policies-seed{seed}" if from_scratch else None
+  task, folder = environment.name, pathlib.Path(data_dir) / f"policies-seed{seed}" if from_scratch else None
   try:
     if folder and not (folder / f"{task}.json").exists():
-      policies.save(folder, task, library.train(settings.TASKS[task](), seed))
+      on_host = isinstance(environment, HostEnvironment)
+      shelf = host_behaviors.train_library(environment, folder, seed) if on_host else library.train(environment, seed)
+      policies.save(folder, task, shelf)
     return policies.load(task, folder)
   except FileNotFoundError as error:
     raise runs.UserError(f"no policies of {task} ship with this version; --from_scratch trains them") from error
@@ -119,12 +98,6 @@ def version_of(seed: int, rows: int | None, from_scratch: bool) -> str:
   """v1 for the standard data set; whatever is not standard about another becomes part of its name."""
   parts = [(f".seed{seed}", seed), (f".rows{rows}", rows), (".scratch", from_scratch)]
   return VERSION + "".join(words for words, present in parts if present)
-
-
-def by_script(episodes: int) -> tuple[list[record.Behavior], list[dict]]:
-  """The scripted expert with fixed roles."""
-  words = {"policy": fixed_roles.WORDS, "noise_std": fixed_roles.STD, "episodes": episodes}
-  return [record.Behavior(fixed_roles.FixedRoles(), 1.0, episodes)], [words]
 
 
 def name_of(quality: str, kappa: float | None, roles: bool = False) -> str:
@@ -168,9 +141,9 @@ def make(
     UserError: rows is not a positive multiple of the episode's length; see check.
   """
   check(task, quality, kappa, roles)
-  environment = settings.TASKS[task]()
-  wanted = ROWS[quality][task] if rows is None else rows
-  if wanted <= 0 or wanted % environment.horizon:
+  environment = runs.environment_of(task)
+  wanted, on_host = ROWS[quality][task] if rows is None else rows, isinstance(environment, HostEnvironment)
+  if wanted <= 0 or (wanted % environment.horizon and not on_host):
     raise runs.UserError(
       f"rows={wanted} must be a positive multiple of {environment.horizon}, the length of an episode"
     )
@@ -179,13 +152,13 @@ def make(
   folder = storage.folder_of(data_dir, task, name, version)
   if folder.exists():
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
-  shelf = None if quality == "random" or roles else open_library(task, pathlib.Path(data_dir), seed, from_scratch)
-  num_episodes = wanted // environment.horizon
-  if shelf:
-    acting, words = snapshots(shelf, quality, num_episodes, kappa)
+  shelf = None if quality == "random" or roles else open_library(environment, data_dir, seed, from_scratch)
+  if on_host:
+    episodes, words = host_behaviors.recorded(environment, shelf, quality, wanted, seed, f"{task} {name}")
   else:
-    acting, words = by_script(num_episodes) if roles else uniform(num_episodes, kappa)
-  episodes = record.record(environment, acting, seed, title=f"{task} {name}")
+    episodes, words = behaviors.recorded(
+      environment, shelf, quality, wanted, seed, f"{task} {name}", kappa=kappa, roles=roles
+    )
   mean = episodes.returns().mean()
   extra = {"learning_curve": shelf.facts["curve"]} if shelf else {}
   if kappa is not None:
@@ -214,9 +187,12 @@ def make(
 def references(task: str) -> dict[str, float]:
   """Mean returns of uniform play and of the shipped library's last policy with its own noise, 1,000 episodes each.
 
-  spread with a number of agents has no library; its other end is matched.py's player.
+  Of robots the expert, without noise. spread with a number of agents has no library; its other end is matched.py's
+  player.
   """
-  environment = settings.TASKS[task]()
+  environment = runs.environment_of(task)
+  if isinstance(environment, HostEnvironment):
+    return host_behaviors.references(environment, REFERENCE_SEED)
 
   def played(behavior, name):
     return record.record(environment, [behavior], REFERENCE_SEED, f"{task} {name}").returns()
@@ -235,8 +211,8 @@ def main() -> None:
   if REFERENCES.value:
     print(f"{task}: {references(task)}")
     return
-  quality = runs.choose("quality", QUALITY.value, [*settings.QUALITIES, "all"])
-  wanted = settings.QUALITIES if quality == "all" else [quality]
+  quality = runs.choose("quality", QUALITY.value, [*ROWS, "all"])
+  wanted = [each for each in ROWS if task in ROWS[each]] if quality == "all" else [quality]
   for each in wanted:
     check(task, each, KAPPA.value, FIXED_ROLES.value)
   version = version_of(SEED.value, NUM_ROWS.value, FROM_SCRATCH.value)

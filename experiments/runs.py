@@ -278,6 +278,6 @@ def environment_of(task: str) -> PureEnvironment | HostEnvironment:
     UserError: the packages of its simulator are not installed.
   """
   try:
-    return (settings.TASKS | settings.MUJOCO_TASKS)[task]()
+    return settings.TASKS[task]()
   except ImportError as error:
     raise UserError(str(error)) from error

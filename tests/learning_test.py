@@ -90,3 +90,8 @@ def test_weighted_imitation_earns_what_theory_says(name, changes):
 
 def test_td3_bc_earns_what_its_fixed_point_says():
   assert final_reward("matd3_bc", games.pushing_reward, updates=800, alpha=2.5) == pytest.approx(0.4235, abs=0.02)
+
+
+def test_matd3_finds_the_corner_and_an_inner_optimum():
+  assert final_reward("matd3", games.pushing_reward) > 0.45
+  assert final_reward("matd3", games.meeting_reward) > -0.02

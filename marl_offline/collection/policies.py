@@ -131,6 +131,16 @@ def load(task: str, folder: pathlib.Path | None = None) -> Library:
   place = folder or resources.files("marl_offline.collection") / "policies"
   with (place / f"{task}.npz").open("rb") as file, np.load(file) as arrays:
     leaves = {name: array.astype(np.float32) for name, array in arrays.items()}
-  layers = [{part: leaves[f"layers.{index}.{part}"] for part in ("w", "b")} for index in range(3)]
-  actors = {"layers": layers, "identity": leaves["identity"], "log_std": leaves["log_std"]}
-  return Library(actors, json.loads((place / f"{task}.json").read_text()))
+  return Library(_nested(leaves), json.loads((place / f"{task}.json").read_text()))
+
+
+def _nested(leaves: dict[str, Any]) -> Any:
+  """The tree whose leaves were named by _name; numbers name the places of a list."""
+  if "" in leaves:
+    return leaves[""]
+  branches: dict[str, dict[str, Any]] = {}
+  for name, leaf in leaves.items():
+    head, _, rest = name.partition(".")
+    branches.setdefault(head, {})[rest] = leaf
+  trees = {head: _nested(branch) for head, branch in branches.items()}
+  return [trees[str(place)] for place in range(len(trees))] if all(map(str.isdecimal, trees)) else trees

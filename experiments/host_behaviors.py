@@ -1,0 +1,104 @@
+"""Who acts in a data set of an environment on the host, and the training of them: MATD3, kept and gone on from."""
+
+import dataclasses
+import pathlib
+import shutil
+import time
+
+import jax
+import numpy as np
+
+from experiments import runs
+from marl_offline.algorithms import matd3
+from marl_offline.collection import host_library, host_online, host_record, policies
+from marl_offline.datasets.storage import Episodes
+from marl_offline.environments.api import HostEnvironment
+from marl_offline.parts.joint_critic import TrainState
+from marl_offline.training import checkpoints
+
+CONFIG = matd3.Config()
+ROUNDS = {"halfcheetah_2x3": 7_500}  # of 20 steps each
+KEEP_EVERY = 300.0  # seconds
+
+
+def policy_of(environment: HostEnvironment):
+  """actors, obs [N, O] -> actions [N, A], without noise."""
+  act = matd3.make(runs.plain_spec(environment), CONFIG).act
+  return lambda actors, obs: act(TrainState(actors, *[None] * 5), (), obs, None)[0]
+
+
+def train_library(environment: HostEnvironment, folder: pathlib.Path, seed: int) -> policies.Library:
+  """A library of our own, from nothing; stopped and called again it goes on from its last five minutes.
+
+  Raises:
+    ValueError: the run did not get as far as the data set's qualities need.
+    CheckpointError: what was kept cannot be read, or cannot be written.
+  """
+  plan = host_online.Plan(rounds=ROUNDS[environment.name], batch_size=CONFIG.batch_size)
+  learner = matd3.make(runs.plain_spec(environment), CONFIG)
+  kept = checkpoints.Checkpoints(folder / f".training-{environment.name}", keep=1)
+  facts = {"plan": dataclasses.asdict(plan), "config": dataclasses.asdict(CONFIG), "version": environment.version}
+  run, last = host_online.begin(environment, learner, plan, seed), time.monotonic()
+  if kept.steps() and all(kept.meta()[name] == value for name, value in facts.items()):
+    run = _merged(run, kept.restore(_arrays(run), [seed])[0])
+
+  def keep(run):
+    nonlocal last
+    if time.monotonic() - last > KEEP_EVERY:
+      states = jax.tree.map(lambda leaf: np.asarray(leaf)[None], _arrays(run))
+      kept.save(int(run.play.round), states, [seed], facts)
+      last = time.monotonic()
+
+  run = host_online.train(environment, learner, plan, seed, run, keep, f"{environment.name}: MATD3")
+  words = {"learner": "MATD3 (one central critic for all, layer normalization)", "config": facts["config"]}
+  shelf = host_library.from_run(environment, policy_of(environment), run, plan, seed, **words)
+  shutil.rmtree(kept.folder, ignore_errors=True)
+  return shelf
+
+
+def _arrays(run: host_online.Run) -> dict[str, jax.Array]:
+  """The arrays that hold something; storage refuses empty ones."""
+  return {str(place): leaf for place, leaf in enumerate(jax.tree.leaves(run)) if leaf.size}
+
+
+def _merged(run: host_online.Run, arrays: dict[str, np.ndarray]) -> host_online.Run:
+  leaves, shape = jax.tree.flatten(run)
+  return jax.tree.unflatten(shape, [arrays[str(n)][0] if leaf.size else leaf for n, leaf in enumerate(leaves)])
+
+
+def recorded(
+  environment: HostEnvironment, shelf: policies.Library | None, quality: str, rows: int, seed: int, title: str
+) -> tuple[Episodes, list[dict]]:
+  """The episodes of a quality, and the card's words on their policies. shelf: None for uniform play."""
+  if shelf is None:
+    acting, words = [host_record.Behavior(None, 0.0, rows)], [{"policy": "uniform in [-1, 1]", "rows": rows}]
+  else:
+    acting, words = snapshots(shelf, quality, rows)
+  return host_record.record(environment, policy_of(environment), acting, seed, title), words
+
+
+def snapshots(shelf: policies.Library, quality: str, rows: int) -> tuple[list[host_record.Behavior], list[dict]]:
+  """Who acts for how many rows, in the order of training, and the card's words on them."""
+  mixture, std = shelf.mixture(quality), shelf.facts["noise_std"]
+  ends = [round(share * rows) for share in np.cumsum([share for _, share, _ in mixture])]
+  acting, words = [], []
+  for (snapshot, _, noise), end, start in zip(mixture, ends, [0, *ends[:-1]], strict=True):
+    if end == start:
+      continue
+    acting.append(host_record.Behavior(shelf.actor(snapshot), noise * std, end - start))
+    steps = shelf.facts["curve"]["env_steps"][shelf.facts["kept"][snapshot]]
+    policy = f"{shelf.facts['learner']} after {steps} steps, seed {shelf.facts['seed']}"
+    words.append({"policy": policy, "noise_std": noise * std, "rows": end - start})
+  return acting, words
+
+
+def references(environment: HostEnvironment, seed: int) -> dict[str, float]:
+  """Mean returns of uniform play, 1,000 episodes, and of the shipped expert without noise, 100 episodes."""
+  act = host_record.actor(environment, policy_of(environment))
+  expert = policies.load(environment.name)
+  (snapshot, _, _), *_ = expert.mixture("expert")
+  means = {}
+  for name, actors, episodes in (("random", None, 1_000), ("expert", expert.actor(snapshot), 100)):
+    rows, steps = host_record.play(environment, act, host_record.Behavior(actors, 0.0, 0), episodes, (seed, 0))
+    means[name] = round(float(rows["reward"].mean(axis=1).sum() / len(steps)), 1)
+  return means

@@ -1,0 +1,133 @@
+"""Collection on the host: rows of episodes of any length by hand, a run gone on from, which snapshots are chosen."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from marl_offline.algorithms import matd3
+from marl_offline.collection import host_library, host_online, host_record
+from marl_offline.environments.api import HostEnvironment
+from marl_offline.types import Normalizer, Spec
+
+AGENTS, OBS, ACTIONS = 2, 2, 1
+
+
+class World(NamedTuple):
+  name: np.ndarray  # [B] which world it is
+  time: np.ndarray  # [B]
+  life: np.ndarray  # [B] steps until it terminates
+
+
+def environment(lives=(3, 100), horizon=4):
+  """Observations are (world, time) for all agents; a step pays the first agent's action and 10 to the second."""
+
+  def reset(generator, count):
+    generator.uniform(size=count)
+    return World(np.arange(count), np.zeros(count, int), np.resize(lives, count))
+
+  def observe(world):
+    return np.repeat(np.stack([world.name, world.time], axis=1)[:, None], AGENTS, axis=1).astype(float)
+
+  def step(world, action):
+    assert (world.time < np.minimum(world.life, horizon)).all(), "a world that is over was stepped"
+    world = world._replace(time=world.time + 1)
+    reward = np.stack([action[:, 0, 0], np.full(len(action), 10.0)], axis=1)
+    return world, reward, world.time == world.life, world.time >= horizon
+
+  def state(world):
+    return observe(world).reshape(len(world.time), -1)
+
+  return HostEnvironment("line", "v1", AGENTS, OBS, ACTIONS, AGENTS * OBS, horizon, reset, observe, state, step)
+
+
+def by_time(actors, obs):
+  """Acts a tenth of the time, and what `actors` adds. obs [N, O] -> [N, A]."""
+  return obs[:, 1:] / 10 + actors
+
+
+def test_rows_by_hand_of_a_terminated_a_truncated_and_a_cut_episode():
+  behaviors = [host_record.Behavior(jnp.float32(0.0), 0.0, 9)]
+  episodes = host_record.record(environment(), by_time, behaviors, 0)
+  assert episodes.lengths().tolist() == [3, 4, 2]  # world 0 dies at 3, world 1 plays to 4; world 2 is cut
+  np.testing.assert_array_equal(episodes.obs[:, 0, 1], [0, 1, 2, 0, 1, 2, 3, 0, 1])
+  np.testing.assert_allclose(episodes.action[:, 0, 0], [0, 0.1, 0.2, 0, 0.1, 0.2, 0.3, 0, 0.1], rtol=1e-6)
+  np.testing.assert_array_equal(np.flatnonzero(episodes.terminated), [2])
+  np.testing.assert_array_equal(np.flatnonzero(episodes.truncated), [6, 8])
+  np.testing.assert_array_equal(episodes.final_obs[:, 0], [[0, 3], [1, 4], [2, 2]])
+  np.testing.assert_array_equal(episodes.final_state, episodes.final_obs.reshape(3, -1))
+  np.testing.assert_allclose(episodes.final_action[:, 1, 0], [0.3, 0.4, 0.2], rtol=1e-6)
+  np.testing.assert_allclose(episodes.returns(), [(0.3 + 30) / 2, (0.6 + 40) / 2, (0.1 + 20) / 2], rtol=1e-6)
+
+
+def test_behaviors_follow_each_other_with_noise_of_their_own_within_bounds():
+  behaviors = [host_record.Behavior(jnp.float32(0.9), 1.0, 40), host_record.Behavior(None, 0.0, 40)]
+  episodes = host_record.record(environment(lives=(100,)), by_time, behaviors, 3)
+  noisy, uniform = episodes.action[:40].ravel(), episodes.action[40:].ravel()
+  assert np.abs(episodes.action).max() <= 1 and (noisy == 1).any() and not (np.abs(uniform) == 1).any()
+  assert noisy.mean() > 0.3 > abs(uniform.mean()) and len(np.unique(uniform)) == 80
+  again = host_record.record(environment(lives=(100,)), by_time, behaviors, 3)
+  np.testing.assert_array_equal(again.action, episodes.action)
+  with pytest.raises(ValueError, match="at least one row"):
+    host_record.record(environment(), by_time, [], 0)
+
+
+def small_run():
+  """MATD3 on the line, and what it keeps after each snapshot."""
+  spec = Spec(AGENTS, OBS, ACTIONS, AGENTS * OBS, Normalizer.identity(AGENTS, OBS, AGENTS * OBS))
+  learner = matd3.make(spec, matd3.Config(hidden_size=8))
+  return learner, host_online.Plan(rounds=30, batch_size=8, copies=4, updates=2, warmup=5, snapshots=6)
+
+
+def test_a_run_gone_on_from_is_the_same_run_and_holds_what_happened():
+  learner, plan = small_run()
+  task, kept = environment(), []
+  begun = host_online.begin(task, learner, plan, 1)
+  whole = host_online.train(task, learner, plan, 1, begun, lambda run: kept.append(jax.tree.map(np.array, run)))
+  assert len(kept) == plan.snapshots - 1
+  rest = host_online.train(task, learner, plan, 1, kept[2], lambda run: None)
+  jax.tree.map(np.testing.assert_array_equal, rest, whole)
+  rows = whole.play.buffer
+  # worlds 0 and 2 die after 3 steps, 1 and 3 are cut after 4: only the first have a discount of 0
+  time, died = rows.obs[:, 0, 1], rows.discount == 0
+  np.testing.assert_array_equal(died, (time == 2) & (rows.obs[:, 0, 0] % 2 == 0))
+  np.testing.assert_array_equal(rows.next_obs[:, 0, 1], time + 1)
+  np.testing.assert_allclose(rows.reward, (rows.action[:, 0, 0] + 10) / 2, rtol=1e-6)
+  assert np.abs(rows.action).max() <= 1 and len(np.unique(rows.action)) > 100
+  assert np.isfinite(whole.returns[1:]).all() and 10 < whole.returns[1:].mean() < 25
+  changed = [not np.array_equal(leaf[1], leaf[-1]) for leaf in jax.tree.leaves(whole.actors)]
+  assert all(changed)
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "words"), [("copies", 0, "copies=0"), ("snapshots", 7, "multiple"), ("warmup", 30, "warmup=30")]
+)
+def test_a_plan_that_cannot_run_is_refused(field, value, words):
+  learner, plan = small_run()
+  plan = host_online.Plan(**{**plan.__dict__, field: value})
+  with pytest.raises(ValueError, match=words):
+    host_online.begin(environment(), learner, plan, 0)
+
+
+def test_snapshots_are_scored_with_noise_all_at_once():
+  actors = jnp.array([0.0, 0.5])
+  returns = host_library.snapshot_returns(environment(), by_time, actors, 0.0, 0, episodes=2)
+  first = ((0.3 + 30) / 2 + (0.6 + 40) / 2) / 2  # world 0 lives 3 steps, world 1 four
+  np.testing.assert_allclose(returns, [first, first + 0.5 * 3.5 / 2], rtol=1e-5)
+  noisy = host_library.snapshot_returns(environment(), by_time, actors, 0.3, 0, episodes=2)
+  assert np.abs(noisy - returns).max() > 1e-3
+
+
+def test_qualities_by_hand(monkeypatch):
+  monkeypatch.setitem(host_library.LEVELS, "line", {"medium-replay": 3.0, "medium": 5.0, "expert": 9.0})
+  monkeypatch.setattr(host_library, "REPLAY_SNAPSHOTS", 3)
+  roles = host_library.choose("line", np.array([0.0, 2.0, 4.0, 6.0, 8.0, 10.0]))
+  assert roles["medium"]["snapshots"] == [3] and roles["expert"]["snapshots"] == [5]
+  assert roles["medium-expert"]["snapshots"] == [3, 5] and roles["medium-expert"]["shares"] == [0.5, 0.5]
+  replay = roles["medium-replay"]  # the mean of 0, 2, 4, 6 is 3: medium is far enough; 0, 2 (of 1.5), 6 are taken
+  assert replay["snapshots"] == [0, 2, 3]
+  np.testing.assert_allclose(np.dot(replay["shares"], [0.0, 4.0, 6.0]), 3.0, atol=1e-6)
+  with pytest.raises(ValueError, match="line.*below the level 9"):
+    host_library.choose("line", np.array([0.0, 2.0, 4.0, 6.0, 8.0]))
