@@ -85,7 +85,7 @@ def _gif(path, moments, paint, frame_seconds, size):
   for t in moments:
     paint(axes, t)
     canvas.draw()
-    figure.set_layout_engine("none")  # the first frame's layout serves all, and the half of the time goes into it
+    figure.set_layout_engine("none")  # the first frame's serves all; to find it again takes half of the time
     colors = PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())
     frames.append(colors.quantize(COLORS, method=PIL.Image.Quantize.FASTOCTREE))
   durations = [round(1000 * frame_seconds)] * (len(frames) - 1) + [round(1000 * PAUSE)]
