@@ -14,8 +14,8 @@ from absl import flags
 
 from experiments import launch, runs, settings
 from experiments.runs import UserError
-from marl_offline.environments.api import observation_hash
-from marl_offline.evaluation import animation, curves, rollouts
+from marl_offline.environments.api import HostEnvironment, observation_hash
+from marl_offline.evaluation import animation, curves, host_rollouts, rollouts
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import checkpoints, logs
 
@@ -23,7 +23,10 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string("run_dir", None, "folder of the run", flag_values=FLAGS)
 flags.DEFINE_integer("episodes", 100, "played by every seed, the same ones", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_string(
-  "render", None, "draws an episode into this file: a .gif, or a .png with a row of frames", flag_values=FLAGS
+  "render",
+  None,
+  "draws an episode into this file: a .gif, at most 20 s, or a .png with a row of frames",
+  flag_values=FLAGS,
 )
 flags.DEFINE_integer(
   "seed", None, "whose policy --render shows (default the run's first)", lower_bound=0, flag_values=FLAGS
@@ -52,6 +55,10 @@ def main() -> None:
     if config["flags"][name] != meta.get(name):
       raise UserError(f"{folder} has a config.json of {config['flags'][name]} and checkpoints of {meta.get(name)}")
   environment = matching_environment(meta)
+  if FLAGS.render and isinstance(environment, HostEnvironment) and FLAGS.episode >= FLAGS.episodes:
+    raise UserError(
+      f"--episode={FLAGS.episode} is not among the --episodes={FLAGS.episodes} that are played, from 0 on"
+    )
   if FLAGS.render and FLAGS.seed is not None and FLAGS.seed not in meta["seeds"]:
     raise UserError(f"--seed={FLAGS.seed} is not of this run; it has {meta['seeds']}")
   returns = rollouts.evaluator(environment, learner, FLAGS.episodes)(jax.device_put(states))  # [seed, episode]
@@ -136,15 +143,32 @@ def render(environment, learner, state):
   Raises:
     UserError: it cannot be written.
   """
+  path = pathlib.Path(FLAGS.render)
+  play = played_on_the_host if isinstance(environment, HostEnvironment) else played
+  worlds, rewards, draw, look = play(environment, learner, state)
+  with runs.writing(path, "the run itself is untouched"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    animation.render(path, worlds, rewards, draw, **look)
+  print(f"episode {FLAGS.episode}: {path}")
+
+
+def played(environment, learner, state):
+  """An episode of a particle task. -> worlds, rewards, what draws a world, and what else animation.render is told."""
   from marl_offline.environments import particle_picture
 
   key = jax.random.fold_in(jax.random.key(rollouts.EVALUATION_KEY), FLAGS.episode)
   worlds, rewards = rollouts.record_episode(environment, learner.act, state, key, learner.memory)
-  path = pathlib.Path(FLAGS.render)
-  with runs.writing(path, "the run itself is untouched"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    animation.render(path, worlds, rewards, lambda axes, world: particle_picture.draw(axes, environment.name, world))
-  print(f"episode {FLAGS.episode}: {path}")
+  return worlds, rewards, lambda axes, world: particle_picture.draw(axes, environment.name, world), {}
+
+
+def played_on_the_host(environment, learner, state):
+  """The same of a robot: the very episode that the table counts under this number."""
+  from marl_offline.environments import mujoco_picture
+
+  worlds, rewards = host_rollouts.record_episode(environment, learner, state, FLAGS.episode, rollouts.EVALUATION_KEY)
+  robot = mujoco_picture.robot(environment.name)
+  look = {"step_seconds": robot.seconds, "size": mujoco_picture.SIZE}
+  return worlds, rewards, lambda axes, world: mujoco_picture.draw(axes, robot, world), look
 
 
 if __name__ == "__main__":

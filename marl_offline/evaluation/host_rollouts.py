@@ -45,6 +45,31 @@ def evaluator(environment: HostEnvironment, learner: Learner, num_episodes: int,
   return run
 
 
+def record_episode(environment: HostEnvironment, learner: Learner, state, episode: int, key_number: int):
+  """One of evaluator's episodes to look at: worlds stacked over time [t+1, ...], reward [t, N], cut where it ended.
+
+  state: of one seed. An action that is not finite changes nothing, earns nan and ends the episode.
+  """
+
+  @jax.jit
+  def act(memory, obs, step):
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(key_number), step), episode + 1)
+    return learner.act(state, memory, obs, keys[episode])
+
+  world = _rows(environment.reset(np.random.default_rng(key_number), episode + 1), slice(episode, None))
+  memory, worlds, rewards, over = learner.memory, [world], [], False
+  while not over and len(rewards) < environment.horizon:
+    action, memory = act(memory, environment.observe(world)[0].astype(np.float32), len(rewards))
+    if np.isfinite(action).all():
+      world, reward, terminated, truncated = environment.step(world, np.asarray(action)[None])
+      over = bool(terminated[0] | truncated[0])
+    else:
+      reward, over = np.full((1, environment.num_agents), np.nan), True
+    worlds.append(world)
+    rewards.append(reward[0])
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves), *worlds), np.array(rewards)
+
+
 def _rows(world, which):
-  """Rows of every array of a World, by indices or a mask."""
+  """Rows of every array of a World, by indices, a mask or a slice."""
   return jax.tree.map(lambda leaf: leaf[which], world)

@@ -10,7 +10,7 @@ import pytest
 
 from marl_offline.environments import mujoco_agents
 from marl_offline.environments.api import HostEnvironment
-from marl_offline.evaluation import rollouts
+from marl_offline.evaluation import host_rollouts, rollouts
 from marl_offline.types import Learner
 from tests.training import tiny
 
@@ -52,6 +52,12 @@ def counting(state, memory, obs, key):
   return jnp.full((tiny.AGENTS, tiny.ACTIONS), memory.astype(float)) + state, memory + 1
 
 
+def noisy(state, memory, obs, key):
+  """Acts by all that it is given."""
+  action = jax.random.normal(key, (tiny.AGENTS, tiny.ACTIONS)) + state + obs[:, : tiny.ACTIONS] + memory
+  return action, memory + 1
+
+
 def test_returns_by_hand_with_ends_of_both_kinds():
   # mean reward of a step a + 0.5. Episode 0 lasts 2 steps, episode 1 the horizon's 6.
   evaluate = rollouts.evaluator(environment(lives=(2, 100)), acting(constant), 2)
@@ -80,6 +86,21 @@ def test_seeds_are_apart_and_the_episodes_always_the_same():
   alone = rollouts.evaluator(environment(), learner, 5)(jax.tree.map(lambda leaf: leaf[1:2], states))
   np.testing.assert_allclose(alone[0], returns[1], rtol=1e-5)
   assert np.std(returns[:, 0]) > 0 and np.std(returns[0]) > 0
+
+
+def test_a_recorded_episode_is_an_evaluated_one():
+  task, learner = environment(lives=(2, 100, 4)), acting(noisy, jnp.zeros((), jnp.int32))
+  evaluated = rollouts.evaluator(task, learner, 3)(jnp.array([0.3, 0.7]))
+  for episode, life in ((1, 6), (2, 4)):
+    worlds, rewards = host_rollouts.record_episode(task, learner, jnp.array(0.7), episode, rollouts.EVALUATION_KEY)
+    assert worlds.time.tolist() == list(range(life + 1)) and worlds.where.shape == (life + 1, tiny.AGENTS, tiny.OBS)
+    assert rewards.shape == (life, tiny.AGENTS) and isinstance(rewards, np.ndarray)
+    np.testing.assert_allclose(rewards.mean(axis=1).sum(), evaluated[1, episode], rtol=1e-6)
+
+
+def test_a_recorded_episode_ends_where_the_policy_is_lost():
+  worlds, rewards = host_rollouts.record_episode(environment(), acting(constant), jnp.nan, 0, 1)
+  assert worlds.time.tolist() == [0, 0] and np.isnan(rewards).all() and rewards.shape == (1, tiny.AGENTS)
 
 
 def test_hoppers_fall_and_are_left_alone():

@@ -34,6 +34,35 @@ def test_gif_has_a_frame_a_step(tmp_path):
     assert (picture.format, picture.n_frames) == ("GIF", 4)
 
 
+@pytest.mark.parametrize(
+  ("step_seconds", "num_steps", "moments", "durations"),
+  [
+    (0.1, 3, [0, 1, 2, 3], [100, 100, 100, 1000]),
+    (0.05, 3, [0, 1, 2, 3], [50, 50, 50, 1000]),
+    (0.008, 12, [0, 5, 10, 12], [40, 40, 40, 1000]),  # 25 frames a second, and the end
+    (0.008, 30, [0, 5, 10, 15, 20, 25], [40, 40, 40, 40, 40, 1000]),  # 0.2 s is all that is asked for
+    (0.1, 0, [0], [1000]),
+  ],
+)
+def test_gif_is_in_real_time(step_seconds, num_steps, moments, durations, tmp_path):
+  drawn, path = [], tmp_path / "episode.gif"
+
+  def note(axes, world):
+    drawn.append(int(world))
+
+  worlds, rewards = np.arange(num_steps + 1), np.ones((num_steps, 2))
+  most = 0.2 if num_steps == 30 else 20.0
+  animation.render(path, worlds, rewards, note, step_seconds=step_seconds, size=(2.0, 1.0), most_seconds=most)
+  assert drawn == moments
+  with PIL.Image.open(path) as film:
+    assert film.size == (160, 80)
+    told = []
+    for frame in range(getattr(film, "n_frames", 1)):
+      film.seek(frame)
+      told.append(film.info.get("duration"))
+  assert told == durations or (len(moments) == 1 and len(told) == 1)
+
+
 def test_png_is_a_row(tmp_path):
   animation.render(tmp_path / "episode.PNG", WORLDS, REWARDS, paint)
   height, width, _ = matplotlib.image.imread(tmp_path / "episode.PNG").shape

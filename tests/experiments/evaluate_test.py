@@ -4,10 +4,13 @@ import json
 import shutil
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from experiments import evaluate, train, train_request
+from marl_offline.environments import mujoco_agents
 from marl_offline.evaluation import animation, curves, rollouts
+from marl_offline.types import Learner
 from tests.experiments import binaries
 
 
@@ -42,6 +45,26 @@ def test_render(run, kind, tmp_path, monkeypatch):
   status, out, err = call(f"--run_dir={run}", "--episodes=4", f"--render={path}", "--seed=1")
   assert status == 0, err
   assert path.stat().st_size > 1000 and str(path) in out
+
+
+def test_render_a_robot(run, tmp_path, monkeypatch):
+  pytest.importorskip("mujoco", reason="the extra [mujoco]")
+  pytest.importorskip("gymnasium", reason="the extra [mujoco]")
+  hopper = mujoco_agents.make("hopper_3x1", num_threads=1)
+  learner = Learner(None, None, lambda state, memory, obs, key: (state + 0.0 * obs[:, :1], memory))
+  path = tmp_path / "hop.gif"
+
+  def main():
+    evaluate.render(hopper, learner, np.float32(1.0))
+
+  status, out, err = binaries.call(main, evaluate.FLAGS, f"--render={path}", "--episode=2")
+  assert status == 0, err
+  assert f"episode 2: {path}" in out
+  with PIL.Image.open(path) as film:
+    assert film.n_frames > 3 and film.info["duration"] == 40
+  monkeypatch.setattr(evaluate, "matching_environment", lambda meta: hopper)
+  refused = binaries.sentence(*call(f"--run_dir={run}", "--episodes=4", "--episode=4", f"--render={path}")[::2])
+  assert "--episode=4 is not among the --episodes=4" in refused
 
 
 @pytest.mark.parametrize(
