@@ -68,6 +68,8 @@ def paper(algorithm: str, task: str, quality: str) -> Run:
   like = family(task)
   config = hyperparameters.sized(config, like)
   config, source = hyperparameters.PAPER[algorithm](config, like, quality)
+  if task in MUJOCO_TASKS and like != task:
+    source = f"{source}; no paper's for {task}: those of {like}"
   steps = GRADIENT_STEPS[like]
   return Run(config, steps, steps // EVALUATE_EVERY[like], EPISODES[like], LOG_EVERY[like], "mean", source)
 

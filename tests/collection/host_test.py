@@ -129,5 +129,5 @@ def test_qualities_by_hand(monkeypatch):
   replay = roles["medium-replay"]  # the mean of 0, 2, 4, 6 is 3: medium is far enough; 0, 2 (of 1.5), 6 are taken
   assert replay["snapshots"] == [0, 2, 3]
   np.testing.assert_allclose(np.dot(replay["shares"], [0.0, 4.0, 6.0]), 3.0, atol=1e-6)
-  with pytest.raises(ValueError, match="line.*below the level 9"):
+  with pytest.raises(ValueError, match=r"line.*below the level 9"):
     host_library.choose("line", np.array([0.0, 2.0, 4.0, 6.0, 8.0]))
