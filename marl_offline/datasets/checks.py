@@ -191,8 +191,9 @@ def _first(name: str, wrong: np.ndarray, words: str) -> Iterator[Fault]:
   """One fault for all wrong actions of a field. wrong [R or P, N]."""
   if wrong.any():
     row, agent = np.unravel_index(np.argmax(wrong), wrong.shape)
-    more = "" if wrong.sum() == 1 else f" ({wrong.sum()} such in {wrong.any(axis=1).sum()} {COUNTS[FIELDS[name].axes[0]]})"
-    yield Fault(name, f"{AXES[FIELDS[name].axes[0]]} {row}, agent {agent} {words}{more}")
+    axis = FIELDS[name].axes[0]
+    more = "" if wrong.sum() == 1 else f" ({wrong.sum()} such in {wrong.any(axis=1).sum()} {COUNTS[axis]})"
+    yield Fault(name, f"{AXES[axis]} {row}, agent {agent} {words}{more}")
 
 
 def _values(name: str, array: np.ndarray, is_wrong, expected: str) -> Iterator[Fault]:

@@ -108,8 +108,8 @@ def from_arrays(
 ) -> Episodes:
   """A data set from flat arrays, or whatever np.asarray takes. Shapes as in Episodes.
 
-  Numbers become float32, ends and legal (bool, or 0 and 1) bool. A reward [R] is every agent's. final_action may be left out when
-  every episode terminated, where its discount is 0, or is said to be unknown: the last action stands in.
+  Numbers become float32, ends and legal (bool, or 0 and 1) bool. A reward [R] is every agent's. final_action may be
+  left out when every episode terminated, where its discount is 0, or is said to be unknown: the last action stands in.
 
   Raises:
     DataError: arrays that are not a data set.

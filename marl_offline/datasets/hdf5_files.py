@@ -22,11 +22,8 @@ def opened(path: pathlib.Path) -> Iterator[Any]:
   try:
     with h5py.File(path, "r") as file:
       yield file
-  except DataError:
-    raise
-  except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
-    reason = " ".join(str(error).split())[:200]
-    raise DataError(f"{path}: cannot be read as HDF5, it is damaged, cut short or none ({reason})") from None
+  except (OSError, RuntimeError) as error:
+    raise DataError(f"{path}: cannot be read as HDF5, it is damaged, cut short or none ({_short(error)})") from None
 
 
 def arrays(path: pathlib.Path, file: Any, keys: Sequence[str], kind: str) -> dict[str, Any]:
@@ -39,9 +36,18 @@ def arrays(path: pathlib.Path, file: Any, keys: Sequence[str], kind: str) -> dic
   for key in keys:
     one = file.get(key)
     if not hasattr(one, "shape"):  # nothing, or a group
-      there = ", ".join(sorted(file)) or "none"
+      there = _short(", ".join(sorted(map(str, file))) or "none")
       raise DataError(f"{path}, {key}: is missing; {kind} has {', '.join(keys)}, here are: {there}")
-    if one.dtype.kind not in "fiub":
-      raise DataError(f"{path}, {key}: holds {one.dtype} where numbers are expected")
+    try:
+      dtype = one.dtype
+    except (ValueError, TypeError) as error:
+      raise DataError(f"{path}, {key}: is of a type that cannot be read ({_short(error)})") from None
+    if dtype.kind not in "fiub":
+      raise DataError(f"{path}, {key}: holds {dtype} where numbers are expected")
     found[key] = one
   return found
+
+
+def _short(words: object) -> str:
+  """One line of what a damaged file made up."""
+  return " ".join(str(words).split())[:200]

@@ -67,7 +67,7 @@ def test_what_an_older_simulator_made_matches_by_name_and_says_so(tmp_path):
 def test_omigas_files(tmp_path):
   pytest.importorskip("h5py")
   arrays = published.omiga_arrays(lengths=(4, 1000))
-  published.write_omiga(tmp_path / "Hopper-v2-3x1-medium-replay.hdf5", arrays)
+  published.write_hdf5(tmp_path / "Hopper-v2-3x1-medium-replay.hdf5", arrays)
   where = (f"--from={tmp_path}", f"--data_dir={tmp_path / 'data'}")
   status, out, err = call("--kind=omiga", *where, "--task=hopper_3x1", "--quality=medium-replay")
   folder = tmp_path / "data" / "hopper_3x1-medium-replay-omiga"
