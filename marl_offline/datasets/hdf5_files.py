@@ -34,14 +34,14 @@ def arrays(path: pathlib.Path, file: Any, keys: Sequence[str], kind: str) -> dic
   """
   found = {}
   for key in keys:
-    one = file.get(key)
-    if not hasattr(one, "shape"):  # nothing, or a group
+    try:
+      one = file.get(key)
+      dtype = getattr(one, "dtype", None)
+    except (KeyError, ValueError, TypeError) as error:
+      raise DataError(f"{path}, {key}: is damaged or of a type that cannot be read ({_short(error)})") from None
+    if dtype is None:  # nothing, or a group
       there = _short(", ".join(sorted(map(str, file))) or "none")
       raise DataError(f"{path}, {key}: is missing; {kind} has {', '.join(keys)}, here are: {there}")
-    try:
-      dtype = one.dtype
-    except (ValueError, TypeError) as error:
-      raise DataError(f"{path}, {key}: is of a type that cannot be read ({_short(error)})") from None
     if dtype.kind not in "fiub":
       raise DataError(f"{path}, {key}: holds {dtype} where numbers are expected")
     found[key] = one

@@ -7,8 +7,9 @@
 
 Which rows are steps is decided episode by episode. terminated is 1 at the last step if the task ended there; filled
 then has as many ones as there are steps (ICQ-MA's files, and those made of vaults), or one more for the row of the
-final observation (pymarl's and CFCQL's). terminated is 0 throughout where an episode was cut: at the time
-limit, or, where fewer rows are filled than the limit has steps, before it, and its last row is the final observation.
+final observation (pymarl's and CFCQL's). terminated is 0 throughout where an episode was cut. Whether filled
+counts its final observation is as in the file's ended episodes; where they do not agree or there are none, it was cut
+at the time limit if that many rows are filled, and else the last one is the final observation.
 
 The final observation is there if its row gives every agent something to do in avail_actions. Stored by pymarl it comes
 with the action that was chosen there; if that is legal it is the final action (a row that only was padded has 0, which
@@ -136,14 +137,16 @@ def _rows(path: pathlib.Path, arrays: dict[str, Any], known: Task) -> tuple[np.n
   if not filled.any():
     raise DataError(f"{path}, filled: is 0 throughout; at least one episode is needed")
   ended = flags["terminated"].any(axis=1)
-  cut = np.where(filled < known.time_limit, filled - 1, known.time_limit)
-  steps = np.where(ended, np.argmax(flags["terminated"], axis=1) + 1, np.maximum(cut, 0))
-  wrong = (filled > steps + 1) | (steps > known.time_limit) | ((steps < 1) & (filled > 0))
+  to_end, limit = np.argmax(flags["terminated"], axis=1) + 1, known.time_limit
+  more = np.unique((filled - to_end)[ended])  # rows that are filled beyond the steps
+  cut = filled - more[0] if len(more) == 1 and more[0] in (0, 1) else np.where(filled < limit, filled - 1, limit)
+  steps = np.where(ended, to_end, np.clip(cut, 0, limit))
+  wrong = (filled > steps + 1) | (steps > limit) | ((steps < 1) & (filled > 0))
   if wrong.any():
     number = int(np.flatnonzero(wrong)[0])
     end = f"terminates at row {steps[number] - 1}" if ended[number] else "never terminates"
     raise DataError(
-      f"{path}, filled: episode {number} has {filled[number]} filled rows and {end}; 1 to {known.time_limit} steps are "
+      f"{path}, filled: episode {number} has {filled[number]} filled rows and {end}; 1 to {limit} steps are "
       "expected, and one row more at most, for the final observation"
     )
   return filled, steps, ended
