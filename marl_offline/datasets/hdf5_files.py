@@ -22,7 +22,7 @@ def opened(path: pathlib.Path) -> Iterator[Any]:
   try:
     with h5py.File(path, "r") as file:
       yield file
-  except (OSError, RuntimeError) as error:
+  except (OSError, RuntimeError, KeyError) as error:  # the last when it closes a file whose objects are damaged
     raise DataError(f"{path}: cannot be read as HDF5, it is damaged, cut short or none ({_short(error)})") from None
 
 
@@ -39,7 +39,7 @@ def arrays(path: pathlib.Path, file: Any, keys: Sequence[str], kind: str) -> dic
       dtype = getattr(one, "dtype", None)
     except (KeyError, ValueError, TypeError) as error:
       raise DataError(f"{path}, {key}: is damaged or of a type that cannot be read ({_short(error)})") from None
-    if dtype is None:  # nothing, or a group
+    if dtype is None or not hasattr(one, "shape"):  # nothing, a group, or a type by itself
       there = _short(", ".join(sorted(map(str, file))) or "none")
       raise DataError(f"{path}, {key}: is missing; {kind} has {', '.join(keys)}, here are: {there}")
     if dtype.kind not in "fiub":
