@@ -19,24 +19,24 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from experiments import launch, published_data, runs, settings
-from marl_offline.datasets import public_og_marl, public_omar, public_omiga, public_rows, storage
+from marl_offline.datasets import public_og_marl, public_omar, public_omiga, public_pymarl, public_rows, storage
 from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import scores
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("kind", None, "whose layout the files have: omar, omiga or og_marl", flag_values=FLAGS)
+flags.DEFINE_string("kind", None, "whose layout the files have: omar, omiga, og_marl or pymarl", flag_values=FLAGS)
 flags.DEFINE_string(
   "from",
   None,
   "where the files are; omar: the folder seed_<k>_data or any of the three above it; omiga: the file or its folder; "
-  "og_marl: <scenario>.vlt or the vault in it",
+  "og_marl: <scenario>.vlt or the vault in it; pymarl: the file or its folder",
   flag_values=FLAGS,
 )
 flags.DEFINE_string(
   "task",
   None,
-  f"omar: one of {', '.join(public_omar.TASKS)}; omiga: one of {', '.join(public_omiga.TASKS)}; og_marl: one of these, "
-  "or a name of your own with --time_limit",
+  f"omar: one of {', '.join(public_omar.TASKS)}; omiga: one of {', '.join(public_omiga.TASKS)}; og_marl: one of these; "
+  f"pymarl: one of {', '.join(public_pymarl.TASKS)}; these two also a name of your own with --time_limit",
   flag_values=FLAGS,
 )
 flags.DEFINE_string("quality", None, "expert, medium, ...: one that the task has in that layout", flag_values=FLAGS)
@@ -55,7 +55,7 @@ flags.DEFINE_bool(
 flags.DEFINE_integer(
   "time_limit",
   None,
-  "og_marl: steps after which the simulator cut an episode, for a task of your own",
+  "og_marl, pymarl: steps after which the simulator cut an episode, for a task of your own",
   lower_bound=1,
   flag_values=FLAGS,
 )
@@ -67,6 +67,12 @@ flags.DEFINE_bool(
 )
 MATD3 = "MATD3 with exploration noise; how much is not said (arXiv:2111.11188, section 4.1)"
 HAPPO = "HAPPO at the level that the quality names"
+QMIX = {
+  "medium": "QMIX at the medium level, greedy (arXiv:2309.12696, appendix C.2)",
+  "medium-replay": "QMIX learning, all that its buffer held at the medium level (arXiv:2309.12696, appendix C.2)",
+  "expert": "QMIX at the expert level, greedy (arXiv:2309.12696, appendix C.2)",
+  "mixed": "QMIX, greedy, half of the episodes medium and half expert (arXiv:2309.12696, appendix C.2)",
+}
 NAME = r"[a-z0-9][a-z0-9_-]*"
 
 
@@ -129,14 +135,7 @@ def og_marl(folder: pathlib.Path, task: str, quality: str) -> Source:
     DataError: there is none.
     UserError: a name that cannot be one, or a task that is not known without --time_limit.
   """
-  for name, value in (("task", task), ("quality", quality)):
-    if not re.fullmatch(NAME, value):
-      raise runs.UserError(f"--{name}={value} must be a name of small letters, digits, _ and -")
-  if task not in public_og_marl.TASKS and FLAGS.time_limit is None:
-    raise runs.UserError(
-      f"--task={task} is none of {', '.join(public_og_marl.TASKS)}; a vault of another needs --time_limit, the steps "
-      "after which its simulator cut an episode"
-    )
+  require_names(task, quality, public_og_marl.TASKS, "a vault")
   vault, index = public_og_marl.find(folder, task, quality), FLAGS.seed_folder or 0
   behavior = {**dict.fromkeys(public_omar.TASKS, MATD3), **dict.fromkeys(public_omiga.TASKS, HAPPO)}
   return Source(
@@ -149,7 +148,47 @@ def og_marl(folder: pathlib.Path, task: str, quality: str) -> Source:
   )
 
 
-KINDS = {"omar": omar, "omiga": omiga, "og_marl": og_marl}
+def pymarl(place: pathlib.Path, task: str, quality: str) -> Source:
+  """CFCQL's files of SMAC, and others of pymarl's episodes.
+
+  Raises:
+    DataError: there is none.
+    UserError: a name that cannot be one, a task that is not known without --time_limit, or a flag of other layouts.
+  """
+  require_names(task, quality, public_pymarl.TASKS, "a file")
+  for name in ("seed_folder", "clip_actions"):
+    if FLAGS[name].present:
+      raise runs.UserError(f"--{name} is not of --kind=pymarl, whose data set is one file of discrete actions")
+  path = public_pymarl.find(place, task, quality)
+  published = path.stem == f"{task}_{quality.replace('-', '_')}" and published_data.returns("pymarl", task, quality)
+  return Source(
+    "pymarl",
+    lambda: public_pymarl.read(path, task, FLAGS.time_limit),
+    f"{published_data.CFCQL}, by the name of the file {path.name}" if published else f"pymarl's episodes, {path.name}",
+    published_data.UNSTATED if published else published_data.ELSEWHERE,
+    QMIX[quality] if published else "not in the files",
+    None,
+  )
+
+
+def require_names(task: str, quality: str, known, one: str) -> None:
+  """Nothing if a task and a quality of the user's own can be names, and what cut the task's episodes is known.
+
+  Raises:
+    UserError: they cannot, or it is not.
+  """
+  for name, value in (("task", task), ("quality", quality)):
+    if not re.fullmatch(NAME, value):
+      raise runs.UserError(f"--{name}={value} must be a name of small letters, digits, _ and -")
+  if task not in known and FLAGS.time_limit is None:
+    raise runs.UserError(
+      f"--task={task} is none of {', '.join(known)}; {one} of another needs --time_limit, the steps after which its "
+      "simulator cut an episode"
+    )
+
+
+KINDS = {"omar": omar, "omiga": omiga, "og_marl": og_marl, "pymarl": pymarl}
+KNOWN = {"og_marl": public_og_marl.TASKS, "pymarl": public_pymarl.TASKS}  # of kinds that take a task of your own too
 
 
 def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -> tuple[pathlib.Path, str]:
@@ -215,12 +254,13 @@ def main() -> None:
     if value is None:
       raise runs.UserError(f"--{name} is missing; --kind, --from, --task and --quality say what to convert")
   kind, task, quality = runs.choose("kind", given["kind"], KINDS), given["task"], given["quality"]
-  known = set(public_omar.TASKS) | set(public_omiga.TASKS)
-  for name in ("time_limit", "final_rows"):
-    if FLAGS[name].present and (kind != "og_marl" or task in known):
-      raise runs.UserError(f"--{name} is for a vault of a task of your own; what {task} is in --kind={kind} is known")
-  if kind == "og_marl" and task in set(settings.TASKS) - known:
-    raise runs.UserError(f"--task={task} is the name of a task of ours, which no published vault is of; choose another")
+  for name, kinds in (("time_limit", tuple(KNOWN)), ("final_rows", ("og_marl",))):
+    if FLAGS[name].present and (kind not in kinds or task in KNOWN[kind]):
+      raise runs.UserError(
+        f"--{name} is for --kind={' or '.join(kinds)} and a task of your own; what {task} is in --kind={kind} is known"
+      )
+  if kind in KNOWN and task in set(settings.TASKS) - set(KNOWN[kind]):
+    raise runs.UserError(f"--task={task} is the name of a task of ours, which no file of {kind} is of; choose another")
   source = KINDS[kind](pathlib.Path(given["from"]).expanduser(), task, quality)
   folder, difference = convert(source, kind, task, quality, FLAGS.data_dir)
   if difference:

@@ -146,9 +146,18 @@ def _summary(array):
 
 def coverage_lines(episodes):
   """What the data shows of the joint action space."""
-  at_bound = [np.mean(np.abs(episodes.action[:, agent]) >= AT_BOUND) for agent in range(episodes.num_agents)]
-  shares = ", ".join(f"{100 * share:.1f} %" for share in at_bound)
-  yield f"at the bounds   {shares} of action components, agent by agent"
+  discrete = episodes.legal is not None
+  shares = [
+    np.mean(episodes.legal[:, agent] if discrete else np.abs(episodes.action[:, agent]) >= AT_BOUND)
+    for agent in range(episodes.num_agents)
+  ]
+  words = ", ".join(f"{100 * share:.1f} %" for share in shares)
+  if discrete:
+    yield f"legal           {words} of the {episodes.legal.shape[2]} actions, agent by agent"
+    taken = [np.flatnonzero(one.any(axis=0)).size for one in np.moveaxis(np.asarray(episodes.action), 1, 0)]
+    yield f"taken           {', '.join(map(str, taken))} different ones"
+  else:
+    yield f"at the bounds   {words} of action components, agent by agent"
   for one, other in itertools.combinations(range(episodes.num_agents), 2):
     correlation = _correlation(episodes.action[:, one], episodes.action[:, other])
     if correlation is None:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from marl_offline.datasets import public_pymarl
+
 
 class Returns(NamedTuple):
   """Episodes' returns as published: the sum over an episode, one reward for the team or the mean over agents."""
@@ -10,11 +12,13 @@ class Returns(NamedTuple):
   std: float
   rows: int | None  # None: not said
   source: str
+  rounding: float = 0.0  # how far mean and standard deviation may lie from what they were rounded to
 
 
 OG_MARL = "OG-MARL's data cards"
 OMAR = "OMAR, arXiv:2111.11188"
 OMIGA = "OMIGA, arXiv:2307.11620"
+CFCQL = "CFCQL, arXiv:2309.12696"
 UNSTATED = "not stated by its authors"
 ELSEWHERE = "not in the files; see the page that they were downloaded from"
 TOLERANCE = 0.02  # of the published standard deviation
@@ -67,12 +71,20 @@ _OMIGA = {
     "medium-expert": (2105.38, 1073.24, 2_000_000),
   },
 }
-STATISTICS = {"omar": _OMAR, "omiga": _OMIGA, "og_marl": _OMAR | _OMIGA}
+# Of CFCQL's files of SMAC, to one decimal.
+_CFCQL = {
+  "2s3z": {"medium": (12.8, 3.3), "medium-replay": (7.9, 3.4), "expert": (20.0, 0.4), "mixed": (16.4, 4.3)},
+  "3s_vs_5z": {"medium": (20.9, 3.5), "medium-replay": (18.9, 4.2), "expert": (21.2, 0.7), "mixed": (21.0, 2.5)},
+  "5m_vs_6m": {"medium": (12.1, 4.4), "medium-replay": (9.0, 2.6), "expert": (18.2, 3.8), "mixed": (15.1, 5.1)},
+  "6h_vs_8z": {"medium": (16.6, 3.0), "medium-replay": (13.0, 2.2), "expert": (19.0, 2.1), "mixed": (17.8, 2.9)},
+}
+_ONE_DECIMAL = 0.05
+STATISTICS = {"omar": _OMAR, "omiga": _OMIGA, "og_marl": _OMAR | _OMIGA, "pymarl": _CFCQL}
 # Tasks whose observations, actions and physics are those of ours of the same name.
 SAME_AS_OURS = ("spread", "tag", "world")
 # What no task of ours is, until one has this version: OMIGA's observations and order of actuators. OMAR's HalfCheetah
 # sees and acts as ours does, in an older simulator: it may be played here, and the caveat goes with every score.
-OTHER_VERSIONS = dict.fromkeys(_OMIGA, "omiga-mujoco200")
+OTHER_VERSIONS = dict.fromkeys(_OMIGA, "omiga-mujoco200") | dict.fromkeys(public_pymarl.TASKS, "starcraft2")
 _PREY = (
   "the prey that played here is OMAR's, which comes only with its files; ours, against which policies are evaluated "
   "here, is another and harder to catch"
@@ -82,23 +94,28 @@ _WHOLE = (
   f"{_MUJOCO}; each agent observes the whole state and its own number, standardised vector by vector, and agents' "
   "actions lie one after the other on the actuators"
 )
+_SMAC = "played in StarCraft II (SMAC), which no task here is: other observations, actions, rewards and opponents"
 # What keeps scores from comparing, task by task.
 CAVEATS = {"tag": _PREY, "world": _PREY, "halfcheetah_2x3": _MUJOCO} | dict.fromkeys(_OMIGA, _WHOLE)
+CAVEATS |= dict.fromkeys(public_pymarl.TASKS, _SMAC)
 
 
 def returns(kind: str, task: str, quality: str) -> Returns | None:
   """What is published of a data set's returns; None where nothing is known to us."""
   row = STATISTICS.get(kind, {}).get(task, {}).get(quality)
   which = ", which do not say which of the five seeds they describe" if task in _OMAR else ""
+  if row and task in _CFCQL:
+    return Returns(*row, None, OG_MARL, _ONE_DECIMAL)
   return Returns(*row, OG_MARL + which) if row else None
 
 
 def difference(found_mean: float, found_std: float, rows: int, published: Returns) -> str:
   """A sentence with both numbers where the data are not what was published, "" where they are.
 
-  Means and standard deviations may differ by 2 % of the published standard deviation, rows not at all.
+  Means and standard deviations may differ by 2 % of the published standard deviation and by what rounding did, rows not
+  at all.
   """
-  allowed = TOLERANCE * published.std
+  allowed = TOLERANCE * published.std + published.rounding
   wrong = abs(found_mean - published.mean) > allowed or abs(found_std - published.std) > allowed
   if not wrong and published.rows in (None, rows):
     return ""

@@ -21,6 +21,7 @@ MUJOCO_TASKS = {name: functools.partial(mujoco_agents.make, name) for name in mu
 TASKS = PAPER_TASKS | MORE_AGENTS | MUJOCO_TASKS
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")  # as JAX names them
 ALGORITHMS = tuple(hyperparameters.PAPER)
+DISCRETE: tuple[str, ...] = ()  # those of them whose agents choose one of A actions; the others act in [-1, 1]
 # Critic updates, five for one of actors and targets. The released loop counters give 2,001 and 5,001 of the latter;
 # 5,001 has no useful divisor to log at, hence 5,000 for world; nor has 100,001, HalfCheetah's.
 GRADIENT_STEPS = {"spread": 10_005, "tag": 10_005, "world": 25_000, CHEETAH: 500_000}

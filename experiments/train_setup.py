@@ -9,6 +9,7 @@ from typing import Any
 
 from experiments import runs, settings, train_request
 from experiments.runs import UserError
+from marl_offline.datasets import storage
 from marl_offline.datasets.storage import DataError
 from marl_offline.training import logs
 from marl_offline.types import Spec
@@ -40,6 +41,24 @@ def find_or_make_data(request: train_request.Request) -> pathlib.Path:
     if folder := runs.data_folder(request.data_dir, task, quality):  # another run made it meanwhile
       return folder
     raise
+
+
+def require_actions(request: train_request.Request, folder: pathlib.Path) -> None:
+  """The data set's actions are of the kind that the algorithm's agents take.
+
+  Raises:
+    UserError: they are not.
+    DataError: it cannot be read.
+  """
+  algorithm = request.given["algorithm"]
+  discrete = storage.load(folder, verify=False)[0].legal is not None
+  if discrete != (algorithm in settings.DISCRETE):
+    found, needed = ("discrete", "continuous") if discrete else ("continuous", "discrete")
+    known = [name for name in settings.ALGORITHMS if (name in settings.DISCRETE) == discrete]
+    raise UserError(
+      f"{folder} has {found} actions, and --algorithm={algorithm} is for {needed} ones; for {found} ones there "
+      + (f"are {', '.join(known)}" if known else "is none here yet")
+    )
 
 
 def require_quality(request: train_request.Request, data: runs.Data) -> None:

@@ -42,6 +42,12 @@ FIELDS = {
   "state": Field(np.float32, "RS", required=False),
   "final_state": Field(np.float32, "PS", required=False),
   "final_action_unknown": Field(np.bool_, "P", required=False),
+  "legal": Field(np.bool_, "RNA", required=False),
+  "final_legal": Field(np.bool_, "PNA", required=False),
+}
+PAIRS = {  # what comes with its final rows or not at all, and what its absence says
+  "state": "the observations are the state",
+  "legal": "the actions are continuous",
 }
 AXES = {"R": "row", "P": "episode", "N": "agent", "O": "component", "A": "component", "S": "component"}
 COUNTS = {
@@ -67,7 +73,8 @@ def chunks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 def faults(arrays: Mapping[str, np.ndarray], action_low: float = -1.0, action_high: float = 1.0) -> Iterator[Fault]:
   """All that is wrong with a data set, cheapest checks first. arrays by names of FIELDS, absent ones left out."""
-  yield from layout_faults(arrays)
+  of_layout = list(layout_faults(arrays))
+  yield from of_layout
   sound = {name: array for name, array in arrays.items() if not any(True for _ in _layout(name, array))}
   for name, array in sound.items():
     if FIELDS[name].dtype is np.float32:
@@ -76,6 +83,8 @@ def faults(arrays: Mapping[str, np.ndarray], action_low: float = -1.0, action_hi
   for name in ("action", "final_action"):
     if name in sound:  # a NaN compares false here, it has had its own sentence
       yield from _values(name, sound[name], lambda x: (x < action_low) | (x > action_high), bounds)
+  if "legal" in arrays and not of_layout:
+    yield from _choices(arrays)
 
 
 def layout_faults(arrays: Mapping[str, np.ndarray]) -> Iterator[Fault]:
@@ -95,11 +104,11 @@ def _missing(arrays) -> Iterator[Fault]:
   for name, field in FIELDS.items():
     if field.required and name not in arrays:
       yield Fault(name, f"is missing; a data set needs it as {shape_words(name)}")
-  for one, other in (("state", "final_state"), ("final_state", "state")):
-    if one in arrays and other not in arrays:
-      yield Fault(
-        other, f"is missing although there is {one}; give both, or neither and the observations are the state"
-      )
+  for name, without in PAIRS.items():
+    there = [one for one in (name, f"final_{name}") if one in arrays]
+    if len(there) == 1:
+      missing = name if there[0] != name else f"final_{name}"
+      yield Fault(missing, f"is missing although there is {there[0]}; give both, or neither and {without}")
 
 
 def _layout(name: str, array: np.ndarray) -> Iterator[Fault]:
@@ -135,7 +144,7 @@ def _ends(arrays) -> Iterator[Fault]:
     expected = "terminated or truncated must be true there, or the rows after the last end be left out"
     yield Fault("truncated", f"row {len(last) - 1}, the last one, ends no episode ({where}); {expected}")
   fits = True
-  for name in ("final_obs", "final_action", "final_state", "final_action_unknown"):
+  for name in ("final_obs", "final_action", "final_state", "final_action_unknown", "final_legal"):
     if name in arrays and len(arrays[name]) != num_ends:
       fits = False
       found = f"has {len(arrays[name])} episodes where terminated and truncated mark {num_ends} ends"
@@ -150,6 +159,41 @@ def rows_to_draw(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
   ends = np.flatnonzero(terminated | np.asarray(arrays["truncated"]))
   left_out = ends[np.asarray(arrays["final_action_unknown"]) & ~terminated[ends]]
   return np.delete(np.arange(len(terminated), dtype=np.int32), left_out)
+
+
+def _choices(arrays: Mapping[str, np.ndarray]) -> Iterator[Fault]:
+  """Discrete actions, with legal: each a one-hot, of a legal action wherever something depends on it.
+
+  A final action counts for that only where an episode was cut and the action is known. Legal actions there must be at
+  every end: a maximum over none would spoil even what a discount of 0 takes away.
+  """
+  terminated = np.asarray(arrays["terminated"])
+  ends = np.flatnonzero(terminated | np.asarray(arrays["truncated"]))
+  matters = ~terminated[ends]
+  if "final_action_unknown" in arrays:
+    matters = matters & ~np.asarray(arrays["final_action_unknown"])
+  for name, mask, counts in (("action", "legal", None), ("final_action", "final_legal", matters)):
+    one_hot, allowed, any_legal = [], [], []
+    for first, rows in chunks(arrays[name]):
+      may = np.asarray(arrays[mask][first : first + len(rows)])
+      one_hot.append(np.isin(rows, (0, 1)).all(axis=-1) & (rows.sum(axis=-1) == 1))
+      allowed.append((may & (rows == 1)).any(axis=-1))
+      any_legal.append(may.any(axis=-1))
+    sound, allowed, any_legal = (np.concatenate(parts) for parts in (one_hot, allowed, any_legal))  # [R or P, N] each
+    if counts is not None:
+      allowed = allowed | ~counts[:, None]
+    yield from _first(name, ~sound, "is no one-hot; with legal given, an action is a single 1 among zeros")
+    yield from _first(mask, ~any_legal, "has no legal action; at least one is needed")
+    yield from _first(name, sound & any_legal & ~allowed, f"is an action that {mask} forbids; it must be legal")
+
+
+def _first(name: str, wrong: np.ndarray, words: str) -> Iterator[Fault]:
+  """One fault for all wrong actions of a field. wrong [R or P, N]."""
+  if wrong.any():
+    row, agent = np.unravel_index(np.argmax(wrong), wrong.shape)
+    axis = FIELDS[name].axes[0]
+    more = "" if wrong.sum() == 1 else f" ({wrong.sum()} such in {wrong.any(axis=1).sum()} {COUNTS[axis]})"
+    yield Fault(name, f"{AXES[axis]} {row}, agent {agent} {words}{more}")
 
 
 def _values(name: str, array: np.ndarray, is_wrong, expected: str) -> Iterator[Fault]:

@@ -36,6 +36,9 @@ class Episodes:
   # [P] bool: final_action is a stand-in that nobody took. The row before it counts in every statistic and is never
   # drawn, unless the task terminated there; absent: all are known.
   final_action_unknown: np.ndarray | None = None
+  # Which actions could be taken: there where actions are discrete, each then a one-hot of A; absent: continuous.
+  legal: np.ndarray | None = None  # [R, N, A] bool
+  final_legal: np.ndarray | None = None  # [P, N, A] bool, at least one for each agent
 
   @property
   def num_rows(self) -> int:
@@ -100,11 +103,13 @@ def from_arrays(
   state=None,
   final_state=None,
   final_action_unknown=None,
+  legal=None,
+  final_legal=None,
 ) -> Episodes:
   """A data set from flat arrays, or whatever np.asarray takes. Shapes as in Episodes.
 
-  Numbers become float32, ends (bool, or 0 and 1) bool. A reward [R] is every agent's. final_action may be left out when
-  every episode terminated, where its discount is 0, or is said to be unknown: the last action stands in.
+  Numbers become float32, ends and legal (bool, or 0 and 1) bool. A reward [R] is every agent's. final_action may be
+  left out when every episode terminated, where its discount is 0, or is said to be unknown: the last action stands in.
 
   Raises:
     DataError: arrays that are not a data set.
@@ -139,6 +144,8 @@ def from_arrays(
     None if state is None else _numbers("state", state),
     None if final_state is None else _numbers("final_state", final_state),
     final_action_unknown,
+    None if legal is None else _flags("legal", legal),
+    None if final_legal is None else _flags("final_legal", final_legal),
   )
   check(episodes)
   return episodes
@@ -154,6 +161,7 @@ def from_episodes(episodes: Iterable[Mapping[str, Any]]) -> Episodes:
     terminated            True if the task ended, False if a time limit cut it
     state [T + 1, S]      optional
     final_action_unknown  optional, True if nobody knows it: action [T, N, A] will do, and the last row is not drawn
+    legal [T + 1, N, A]   optional, for discrete actions: which could be taken; action is then one-hot
 
   Raises:
     DataError: an episode that is not one, by its number in the list.
@@ -174,7 +182,7 @@ def from_episodes(episodes: Iterable[Mapping[str, Any]]) -> Episodes:
 def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarray | None]:
   """The fields of one episode's rows."""
   here = f"episode {number}"
-  needed, optional = ("obs", "action", "reward", "terminated"), ("truncated", "state", "final_action_unknown")
+  needed, optional = ("obs", "action", "reward", "terminated"), ("truncated", "state", "final_action_unknown", "legal")
   if not isinstance(episode, Mapping):
     raise DataError(f"{here}: is a {type(episode).__name__} where a mapping with {', '.join(needed)} is expected")
   if missing := [name for name in needed if name not in episode]:
@@ -206,10 +214,13 @@ def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarra
     raise DataError(f"{here}, action: has {len(action)} actions where {len(obs)} observations need {len(obs)}")
   if state is not None and (state.ndim != 2 or len(state) != len(obs)):
     raise DataError(f"{here}, state: has shape {state.shape} where [T + 1 = {len(obs)}, S] is expected")
+  legal = _flags(f"{here}, legal", episode["legal"]) if "legal" in episode else None
+  if legal is not None and legal.shape != action.shape:
+    raise DataError(f"{here}, legal: has shape {legal.shape} where [T + 1, N, A] {action.shape} is expected")
   if reward.ndim == 1:
     reward = np.repeat(reward[:, None], obs.shape[1], axis=1)
   at_end = np.arange(steps) == steps - 1
-  rows = {"obs": obs, "action": action, "state": state}
+  rows = {"obs": obs, "action": action, "state": state, "legal": legal}
   fields = {name: None if array is None else array[:-1] for name, array in rows.items()}
   fields |= {f"final_{name}": None if array is None else array[-1:] for name, array in rows.items()}
   fields |= {"reward": reward, "terminated": at_end & terminated, "truncated": at_end & truncated}

@@ -8,11 +8,11 @@ An episode of L steps has L + 1 rows: the last one, where d is 1, holds the fina
 so its action and reward are not read. Where L is the simulator's limit of 1,000 the episode was cut, not ended.
 """
 
-import contextlib
 import pathlib
 
 import numpy as np
 
+from marl_offline.datasets import hdf5_files
 from marl_offline.datasets.checks import DataError
 from marl_offline.datasets.public_rows import Actions, Read, Task, fill, flags, made_of, require_shape
 
@@ -55,40 +55,24 @@ def read(path: pathlib.Path, task: str, clip_actions: bool = False) -> Read:
       is not finite or an action out of range; or h5py is not installed.
   """
   path, known = pathlib.Path(path), TASKS[task]
-  try:
-    import h5py
-  except ImportError as error:
-    raise DataError(f"{path}: HDF5 is read by h5py: pip install 'marl_offline[public]'") from error
-  with _one_sentence(path), h5py.File(path, "r") as file:
-    return _episodes(path, _arrays(path, file, known, h5py), known, clip_actions)
+  with hdf5_files.opened(path) as file:
+    return _episodes(path, _arrays(path, file, known), known, clip_actions)
 
 
-@contextlib.contextmanager
-def _one_sentence(path: pathlib.Path):
-  """What HDF5 itself refuses, at opening or in the middle of a damaged file."""
-  try:
-    yield
-  except OSError as error:
-    raise DataError(f"{path}: cannot be read as HDF5, it is damaged, cut short or none ({error})") from None
-
-
-def _arrays(path: pathlib.Path, file, known: Task, h5py) -> dict:
+def _arrays(path: pathlib.Path, file, known: Task) -> dict:
   """The keys, of the task's sizes and one length; not read yet."""
-  for key in KEYS:
-    if not isinstance(file.get(key), h5py.Dataset):
-      there = ", ".join(sorted(file)) or "none"
-      raise DataError(f"{path}, {key}: is missing; an OMIGA file has {', '.join(KEYS)}, here are: {there}")
-  agents, num_rows = known.num_agents, (file["o"].shape or (0,))[0]
+  found = hdf5_files.arrays(path, file, KEYS, "an OMIGA file")
+  agents, num_rows = known.num_agents, (found["o"].shape or (0,))[0]
   sizes = {"s": (agents, known.state_size), "o": (agents, known.obs_size), "a": (agents, known.action_size)}
   for key in KEYS:
-    shape = file[key].shape or ()
+    shape = found[key].shape or ()
     expected = (None, *sizes[key]) if key in sizes else (None,)
     if key in sizes or shape[1:] != (1,):
       words = "[rows, agents, components]" if key in sizes else "[rows] or [rows, 1]"
       require_shape(f"{path}, {key}", shape, words, expected)
     if shape[0] != num_rows:
       raise DataError(f"{path}, {key}: has {shape[0]} rows where o has {num_rows}; they must be equal")
-  return {key: file[key] for key in KEYS}
+  return found
 
 
 def _episodes(path: pathlib.Path, arrays: dict, known: Task, clip_actions: bool) -> Read:

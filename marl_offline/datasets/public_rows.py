@@ -119,13 +119,17 @@ def flags(where: str, first_row: int, rows) -> np.ndarray:
   return rows.astype(bool)
 
 
-def in_chunks(title: str, num_rows: int):
-  """(first row, row after the last) of each chunk, with a progress bar where there is a terminal."""
-  with tqdm(total=num_rows, desc=title, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
-    for first in range(0, num_rows, checks.CHUNK):
-      stop = min(first + checks.CHUNK, num_rows)
+def in_chunks(title: str, count: int, rows_each: int = 1):
+  """(first, one after the last) of each chunk of `count` rows, or of `count` episodes with rows_each in the file.
+
+  A progress bar shows where there is a terminal.
+  """
+  size = max(checks.CHUNK // rows_each, 1)
+  with tqdm(total=count * rows_each, desc=title, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
+    for first in range(0, count, size):
+      stop = min(first + size, count)
       yield first, stop
-      bar.update(stop - first)
+      bar.update((stop - first) * rows_each)
 
 
 def fill(
@@ -171,16 +175,15 @@ def fill(
 
 
 def made_of(fields: Mapping[str, np.ndarray | None], where: pathlib.Path) -> Episodes:
-  """The Episodes of fields whose final actions are all unknown, checked.
+  """The Episodes of fields, checked; without a final_action among them all final actions are unknown.
 
   Raises:
     DataError: they are no data set.
   """
-  episodes = Episodes(
-    **fields,
-    final_action=fields["action"][fields["terminated"] | fields["truncated"]],  # stands in: of the data's kind
-    final_action_unknown=np.ones(len(fields["final_obs"]), bool),
-  )
+  if "final_action" not in fields:
+    stand_in = fields["action"][fields["terminated"] | fields["truncated"]]  # of the data's kind
+    fields = {**fields, "final_action": stand_in, "final_action_unknown": np.ones(len(fields["final_obs"]), bool)}
+  episodes = Episodes(**fields)
   try:
     check(episodes)
   except DataError as error:

@@ -24,7 +24,7 @@ pytest.importorskip("h5py")
 def test_episodes_are_cut_where_they_end(tmp_path_factory, lengths, unfinished, chunk, task):
   arrays = published.omiga_arrays(task, lengths, unfinished=unfinished)
   path = tmp_path_factory.mktemp("omiga") / "some.hdf5"
-  published.write_omiga(path, arrays)
+  published.write_hdf5(path, arrays)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(checks, "CHUNK", chunk if sum(lengths) < 2000 else 500)
     read, notes = public_omiga.read(path, task)
@@ -49,9 +49,9 @@ def test_episodes_are_cut_where_they_end(tmp_path_factory, lengths, unfinished, 
 
 def test_flat_rewards_and_ends_mean_the_same(tmp_path):
   arrays = published.omiga_arrays(lengths=(3, 2))
-  published.write_omiga(tmp_path / "a.hdf5", arrays)
+  published.write_hdf5(tmp_path / "a.hdf5", arrays)
   flat = arrays | {"r": arrays["r"][:, 0].astype(np.float32), "d": arrays["d"][:, 0].astype(bool)}
-  published.write_omiga(tmp_path / "b.hdf5", flat)
+  published.write_hdf5(tmp_path / "b.hdf5", flat)
   one, other = (public_omiga.read(tmp_path / name, "hopper_3x1").episodes for name in ("a.hdf5", "b.hdf5"))
   for name, array in one.arrays().items():
     np.testing.assert_array_equal(getattr(other, name), array)
@@ -104,18 +104,18 @@ def test_a_faulty_file_is_one_sentence(tmp_path, monkeypatch, change, words):
   monkeypatch.setattr(checks, "CHUNK", 4)
   arrays = published.omiga_arrays(lengths=(3, 5))
   change(arrays)
-  published.write_omiga(tmp_path / "some.hdf5", arrays)
+  published.write_hdf5(tmp_path / "some.hdf5", arrays)
   refused(lambda: public_omiga.read(tmp_path / "some.hdf5", "hopper_3x1"), tmp_path / "some.hdf5", *words)
 
 
 def test_an_episode_longer_than_the_limit(tmp_path):
-  published.write_omiga(tmp_path / "some.hdf5", published.omiga_arrays(lengths=(1001,)))
+  published.write_hdf5(tmp_path / "some.hdf5", published.omiga_arrays(lengths=(1001,)))
   refused(lambda: public_omiga.read(tmp_path / "some.hdf5", "hopper_3x1"), "has 1001 steps; 1 to 1000")
 
 
 def test_what_is_no_whole_file(tmp_path):
   path = tmp_path / "some.hdf5"
-  published.write_omiga(path, published.omiga_arrays(lengths=(50,)))
+  published.write_hdf5(path, published.omiga_arrays(lengths=(50,)))
   content = path.read_bytes()
   for broken in (b"", b"no such file", content[:-2000], content[:100], b"\0" * 4096):
     path.write_bytes(broken)

@@ -54,13 +54,47 @@ def omiga_arrays(task="hopper_3x1", lengths=(3, 1000, 5), seed=0, unfinished=0):
   return {"s": obs.copy(), "o": obs, "a": action, "r": reward, "d": final[:, None].astype(float)}
 
 
-def write_omiga(path, arrays):
+def write_hdf5(path, arrays):
   """One HDF5 file of the arrays."""
   import h5py
 
   with h5py.File(path, "w") as file:
     for key, array in arrays.items():
       file[key] = array
+
+
+def pymarl_arrays(known, ends=((3, True), (2, False)), filled="final", seed=0):
+  """Key -> array. ends: steps of each episode and whether the task ended there. The last agent dies halfway.
+
+  known: a public_rows.Task. filled: "final", a row more than steps, or "steps"; "absent": nothing but steps is stored.
+  """
+  random, shape = np.random.default_rng(seed), (len(ends), known.time_limit + 1)
+  agents, choices = known.num_agents, known.action_size
+  arrays = {
+    "state": random.normal(size=(*shape, known.state_size)).astype(np.float32),
+    "obs": random.normal(size=(*shape, agents, known.obs_size)).astype(np.float32),
+    "actions": np.zeros((*shape, agents, 1), np.int64),
+    "avail_actions": random.integers(0, 2, (*shape, agents, choices)).astype(np.int32),
+    "probs": np.zeros((*shape, agents, choices), np.float32),
+    "reward": random.normal(size=(*shape, 1)).astype(np.float32),
+    "terminated": np.zeros((*shape, 1), np.uint8),
+    "filled": np.zeros((*shape, 1), np.int64),
+  }
+  arrays["avail_actions"][..., 0] = 0  # only the dead do nothing
+  arrays["avail_actions"][..., 1] = 1
+  for episode, (steps, ended) in enumerate(ends):
+    arrays["avail_actions"][episode, steps // 2 + 1 :, -1] = np.arange(choices) == 0
+    rows = steps if filled == "absent" else steps + 1
+    for row in range(rows):
+      for agent in range(agents):
+        legal = np.flatnonzero(arrays["avail_actions"][episode, row, agent])
+        arrays["actions"][episode, row, agent, 0] = random.choice(legal)
+    arrays["terminated"][episode, steps - 1] = ended
+    arrays["filled"][episode, : steps + (filled == "final")] = 1
+    arrays["reward"][episode, steps:] = 0
+    for key in ("state", "obs", "actions", "avail_actions"):
+      arrays[key][episode, rows:] = 0
+  return arrays
 
 
 def vault_leaves(num_agents=3, obs_size=14, action_size=1, state_size=14, lengths=(3, 5), seed=0, sets=1, flag="t"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import convert, published_data, runs, train, train_request
-from marl_offline.datasets import storage
+from marl_offline.datasets import public_pymarl, storage
 from marl_offline.environments import particle_tasks
 from tests.datasets import published
 from tests.datasets.made import refused
@@ -67,7 +67,7 @@ def test_what_an_older_simulator_made_matches_by_name_and_says_so(tmp_path):
 def test_omigas_files(tmp_path):
   pytest.importorskip("h5py")
   arrays = published.omiga_arrays(lengths=(4, 1000))
-  published.write_omiga(tmp_path / "Hopper-v2-3x1-medium-replay.hdf5", arrays)
+  published.write_hdf5(tmp_path / "Hopper-v2-3x1-medium-replay.hdf5", arrays)
   where = (f"--from={tmp_path}", f"--data_dir={tmp_path / 'data'}")
   status, out, err = call("--kind=omiga", *where, "--task=hopper_3x1", "--quality=medium-replay")
   folder = tmp_path / "data" / "hopper_3x1-medium-replay-omiga"
@@ -104,6 +104,29 @@ def test_og_marls_vaults(tmp_path):
   assert episodes.num_rows == 8 and "published_return" not in card and card["environment"] is None
 
 
+def test_pymarls_episodes_are_read_but_no_algorithm_trains_on_them(tmp_path):
+  """As none acts in discrete actions yet; what is said comes before anything is written."""
+  pytest.importorskip("h5py")
+  known = public_pymarl.TASKS["2s3z"]
+  arrays = published.pymarl_arrays(known, ((4, True), (120, False)))
+  published.write_hdf5(tmp_path / "2s3z_medium_replay.h5", arrays)
+  where = (f"--from={tmp_path}", f"--data_dir={tmp_path / 'data'}")
+  status, out, err = call("--kind=pymarl", *where, "--task=2s3z", "--quality=medium-replay")
+  folder = tmp_path / "data" / "2s3z-medium-replay-pymarl"
+  assert status == 0 and str(folder) in out, err
+  returns = [arrays["reward"][0, :4].sum(), arrays["reward"][1, :120].sum()]
+  assert f"return is {np.mean(returns):.2f} +- {np.std(returns):.2f} in 124 rows where 7.90 +- 3.40 was" in err
+  episodes, card = storage.load(folder)
+  assert (episodes.num_rows, card["action_size"], card["seed"]) == (124, 11, None)
+  assert "legal" in card["sha256"] and card["action_range"] == [0, 1] and "QMIX" in card["policies"][0]["policy"]
+  assert card["conversion"] == {"layout": "pymarl", "cut_at_the_time_limit": 1, "rows_never_drawn": 0}
+  refused(lambda: storage.require_match(card, {"name": "2s3z", "version": "v1"}), "version 'starcraft2'")
+  arguments = (f"--dataset={folder}", "--task=spread", f"--run_dir={tmp_path / 'run'}", *binaries.QUICK)
+  status, _, err = binaries.call(train.main, train_request.FLAGS, *arguments)
+  assert "2s3z-medium-replay-pymarl has discrete actions" in binaries.sentence(status, err)
+  assert "--algorithm=bc is for continuous ones" in err and not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
   ("arguments", "words"),
   [
@@ -115,8 +138,24 @@ def test_og_marls_vaults(tmp_path):
     (("--kind=omar", "--from=nowhere", "--task=spread", "--quality=expert"), "nowhere: is no folder"),
     (("--kind=omar", "--from=.", "--task=spread", "--quality=expert"), "holds no simple_spread/expert/seed_0_data"),
     (("--kind=omar", "--from=.", "--task=spread", "--quality=expert", "--seed_folder=-1"), "seed_folder"),
-    (("--kind=omar", "--from=.", "--task=spread", "--quality=expert", "--time_limit=7"), "--time_limit is for a vault"),
-    (("--kind=og_marl", "--from=.", "--task=tag", "--quality=expert", "--nofinal_rows"), "--final_rows is for a vault"),
+    (
+      ("--kind=omar", "--from=.", "--task=spread", "--quality=expert", "--time_limit=7"),
+      "--time_limit is for --kind=og_marl or pymarl and",
+    ),
+    (
+      ("--kind=og_marl", "--from=.", "--task=tag", "--quality=expert", "--nofinal_rows"),
+      "--final_rows is for --kind=og_marl and",
+    ),
+    (
+      ("--kind=pymarl", "--from=.", "--task=3m", "--quality=x", "--time_limit=9"),
+      "what 3m is in --kind=pymarl is known",
+    ),
+    (("--kind=pymarl", "--from=.", "--task=mine", "--quality=x"), "--task=mine is none of 3m, 8m, 2s3z"),
+    (
+      ("--kind=pymarl", "--from=.", "--task=3m", "--quality=x", "--clip_actions"),
+      "--clip_actions is not of --kind=pymarl",
+    ),
+    (("--kind=pymarl", "--from=.", "--task=3m", "--quality=Expert"), "--quality=Expert must be a name"),
     (("--kind=og_marl", "--from=.", "--task=spread_3", "--quality=x", "--time_limit=9"), "the name of a task of ours"),
   ],
 )
@@ -145,3 +184,6 @@ def test_how_much_returns_may_differ():
   assert published_data.returns("omar", "world", "medium")[:3] == (65.86, 29.55, 1_000_000)
   assert published_data.returns("omiga", "ant_2x4", "expert").source == "OG-MARL's data cards"
   assert published_data.returns("omar", "world", "mediocre") is None
+  rounded = published_data.returns("pymarl", "2s3z", "expert")  # 20.0 +- 0.4: off by 0.05 of rounding and 0.008 at most
+  assert published_data.difference(20.057, 0.343, 9, rounded) == ""
+  assert "20.06 +- 0.40 in 9 rows where 20.00 +- 0.40 was" in published_data.difference(20.059, 0.4, 9, rounded)
