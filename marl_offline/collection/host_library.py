@@ -13,6 +13,7 @@ from marl_offline.evaluation import host_rollouts
 from marl_offline.types import Learner
 
 EPISODES = 10  # that each snapshot is scored with
+CALM = 0.5  # factor on the learner's noise for medium and expert, which lose a fifth of their return to all of it
 REPLAY_SNAPSHOTS = 10  # weights of that many robots' policies stay within a few megabytes
 # Mean returns that the qualities aim at. HalfCheetah 2x3: OMAR's data sets, and for the expert the return that scores
 # 100 there. 6x1, Hopper and Ant: OMIGA's data sets (all as tallied by OG-MARL), HalfCheetah's expert raised to OMAR's.
@@ -39,8 +40,8 @@ def snapshot_returns(
   return play(actors).mean(axis=1)
 
 
-def choose(task: str, returns: np.ndarray) -> dict[str, Any]:
-  """Which snapshots make which quality, by their mean returns [Z].
+def choose(task: str, returns: np.ndarray, calm_returns: np.ndarray) -> dict[str, Any]:
+  """Which snapshots make which quality, by their mean returns [Z] with the learner's noise, and with CALM of it.
 
   Medium and expert are the first at their levels. Medium-replay is spread evenly from the beginning to medium, or as
   much further as the published mean needs, earlier play weighted up to meet it.
@@ -49,16 +50,16 @@ def choose(task: str, returns: np.ndarray) -> dict[str, Any]:
     ValueError: the run never reached a level.
   """
   levels = LEVELS[task]
-  medium, expert = (policies.first_at(task, returns, levels[quality]) for quality in ("medium", "expert"))
+  medium, expert = (policies.first_at(task, calm_returns, levels[quality]) for quality in ("medium", "expert"))
   means = np.cumsum(returns) / np.arange(1, len(returns) + 1)
   last = max(medium, policies.first_at(f"{task}, replay", means, levels["medium-replay"]))
   replay = np.unique(np.linspace(0, last, min(REPLAY_SNAPSHOTS, last + 1)).round().astype(int))
   shares = policies.tilted_shares(returns[replay], levels["medium-replay"])
   return {
     "medium-replay": {"snapshots": replay.tolist(), "shares": shares.tolist(), "noise": [1.0] * len(replay)},
-    "medium": {"snapshots": [medium], "shares": [1.0], "noise": [1.0]},
-    "expert": {"snapshots": [expert], "shares": [1.0], "noise": [1.0]},
-    "medium-expert": {"snapshots": [medium, expert], "shares": [0.5, 0.5], "noise": [1.0, 1.0]},
+    "medium": {"snapshots": [medium], "shares": [1.0], "noise": [CALM]},
+    "expert": {"snapshots": [expert], "shares": [1.0], "noise": [CALM]},
+    "medium-expert": {"snapshots": [medium, expert], "shares": [0.5, 0.5], "noise": [CALM, CALM]},
   }
 
 
@@ -72,8 +73,8 @@ def from_run(
   """
   actors = jax.tree.map(lambda leaf: leaf.astype(np.float32), run.actors)
   print(f"{environment.name}: scoring {plan.snapshots + 1} snapshots with {EPISODES} episodes each", flush=True)
-  returns = snapshot_returns(environment, policy, actors, plan.noise, seed + 1)
-  roles = choose(environment.name, returns)
+  returns, calm = (snapshot_returns(environment, policy, actors, noise * plan.noise, seed + 1) for noise in (1.0, CALM))
+  roles = choose(environment.name, returns, calm)
   steps = np.arange(plan.snapshots + 1) * plan.every * plan.copies
   facts |= {
     "task": environment.name,
@@ -82,8 +83,9 @@ def from_run(
     "noise_std": plan.noise,
     "curve": {
       "env_steps": steps.tolist(),
-      "return": np.round(returns, 1).tolist(),
-      "meaning": f"mean over {EPISODES} episodes, with noise of {plan.noise} on every action",
+      "return": np.round(returns.astype(float), 1).tolist(),
+      "calm_return": np.round(calm.astype(float), 1).tolist(),
+      "meaning": f"mean over {EPISODES} episodes, with noise of {plan.noise} on every action; calm: with {CALM} of it",
     },
   }
   return policies.build([jax.tree.map(lambda leaf: leaf[z], actors) for z in range(len(returns))], roles, facts)  # noqa: B023

@@ -123,11 +123,12 @@ def test_snapshots_are_scored_with_noise_all_at_once():
 def test_qualities_by_hand(monkeypatch):
   monkeypatch.setitem(host_library.LEVELS, "line", {"medium-replay": 3.0, "medium": 5.0, "expert": 9.0})
   monkeypatch.setattr(host_library, "REPLAY_SNAPSHOTS", 3)
-  roles = host_library.choose("line", np.array([0.0, 2.0, 4.0, 6.0, 8.0, 10.0]))
+  returns, calm = np.array([0.0, 2.0, 4.0, 6.0, 8.0, 10.0]), np.array([0.0, 1.0, 2.0, 5.0, 6.0, 9.0])
+  roles = host_library.choose("line", returns, calm)
   assert roles["medium"]["snapshots"] == [3] and roles["expert"]["snapshots"] == [5]
   assert roles["medium-expert"]["snapshots"] == [3, 5] and roles["medium-expert"]["shares"] == [0.5, 0.5]
   replay = roles["medium-replay"]  # the mean of 0, 2, 4, 6 is 3: medium is far enough; 0, 2 (of 1.5), 6 are taken
   assert replay["snapshots"] == [0, 2, 3]
   np.testing.assert_allclose(np.dot(replay["shares"], [0.0, 4.0, 6.0]), 3.0, atol=1e-6)
   with pytest.raises(ValueError, match=r"line.*below the level 9"):
-    host_library.choose("line", np.array([0.0, 2.0, 4.0, 6.0, 8.0]))
+    host_library.choose("line", returns, np.minimum(calm, 8.0))
