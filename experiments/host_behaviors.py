@@ -17,7 +17,13 @@ from marl_offline.parts.joint_critic import TrainState
 from marl_offline.training import checkpoints
 
 CONFIG = matd3.Config()
-ROUNDS = {"halfcheetah_2x3": 7_500}  # of 20 steps each
+ROUNDS = {  # of 20 steps each
+  "halfcheetah_2x3": 7_500,
+  "halfcheetah_6x1": 10_000,
+  "hopper_3x1": 40_000,
+  "ant_2x4": 40_000,
+  "walker2d_2x3": 40_000,
+}
 KEEP_EVERY = 300.0  # seconds
 
 

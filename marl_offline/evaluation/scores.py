@@ -43,6 +43,13 @@ _SPREAD = {  # n: expert, random
   9: (1818.7, 456.3),
   10: (2043.3, 535.1),
 }
+# Robots of today's MuJoCo. 100 is the shipped expert without noise, the first snapshot of our run at OMAR's expert
+# return; OMAR's own scale of HalfCheetah, 3568.8 and -284.0, is of MuJoCo 2.0 and no score here is on it.
+_ROBOTS = (
+  "measured here, uniform play and the shipped expert without noise: python -m experiments.collect --references "
+)
+_ROBOT_RETURNS = {"halfcheetah_2x3": (3760.9, -282.3)}  # expert, random
+REFERENCES |= {task: Reference(*pair, f"{_ROBOTS}--task {task}") for task, pair in _ROBOT_RETURNS.items()}
 _MEASURED = "measured here, uniform play and collection/matched.py, 1,000 episodes each: "
 REFERENCES |= {
   f"spread_{n}": Reference(*pair, f"{_MEASURED}python -m experiments.collect --references --task spread_{n}")

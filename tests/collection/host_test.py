@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from marl_offline.algorithms import matd3
-from marl_offline.collection import host_library, host_online, host_record
+from marl_offline.collection import host_library, host_online, host_record, policies
 from marl_offline.environments.api import HostEnvironment
 from marl_offline.types import Normalizer, Spec
 
@@ -132,3 +132,13 @@ def test_qualities_by_hand(monkeypatch):
   np.testing.assert_allclose(np.dot(replay["shares"], [0.0, 4.0, 6.0]), 3.0, atol=1e-6)
   with pytest.raises(ValueError, match=r"line.*below the level 9"):
     host_library.choose("line", returns, np.minimum(calm, 8.0))
+
+
+def test_a_library_of_networks_of_any_layout_comes_back(tmp_path):
+  learner, _ = small_run()
+  actors = learner.init(jax.random.key(0)).actors
+  shelf = policies.build([actors, actors], {"medium": {"snapshots": [1], "shares": [1.0], "noise": [0.5]}}, {})
+  policies.save(tmp_path, "line", shelf)
+  back = policies.load("line", tmp_path)
+  jax.tree.map(np.testing.assert_array_equal, back.actor(0), policies.rounded(actors))
+  assert back.mixture("medium") == [(0, 1.0, 0.5)]

@@ -42,7 +42,7 @@ def test_every_quality_of_a_task_lies_in_its_band(task, tmp_path):
 
 def test_the_shipped_policies_are_small_and_the_standard_sizes_the_papers():
   shipped = pathlib.Path(policies.__file__).parent / "policies"
-  assert sum(path.stat().st_size for path in shipped.iterdir()) < 5e6
+  assert sum(path.stat().st_size for path in shipped.iterdir()) < 1e7
   assert {task: collect.ROWS["medium-replay"][task] for task in BANDS} == {
     "spread": 97500,
     "tag": 62500,
