@@ -7,7 +7,8 @@ package; --from_scratch trains them anew first. `--quality all` makes the four o
 
   python -m experiments.collect --task spread --quality random --kappa 0.25
 
-writes data/spread-random_kappa0.25-v1, a quality of its own (see marl_offline/collection/coupled.py).
+writes data/spread-random_kappa0.25-v1, a quality of its own (see marl_offline/collection/coupled.py). Robots have
+medium-expert too, and decentralized: a data set of each agent, without the others' actions.
 """
 
 import os
@@ -19,6 +20,7 @@ from absl import flags
 from experiments import behaviors, host_behaviors, launch, runs, settings
 from marl_offline.collection import library, matched, policies, record
 from marl_offline.datasets import storage
+from marl_offline.environments import mujoco_partition
 from marl_offline.environments.api import HostEnvironment, PureEnvironment, observation_hash
 from marl_offline.evaluation import scores
 
@@ -62,7 +64,7 @@ REFERENCES = flags.DEFINE_bool(
 VERSION = "v1"
 ROWS = {quality: dict.fromkeys(settings.PAPER_TASKS, 1_000_000) for quality in settings.QUALITIES}
 ROWS["medium-replay"] = {"spread": 97_500, "tag": 62_500, "world": 80_000}  # as many as OMAR's files hold
-ROWS["medium-expert"] = {}
+ROWS["medium-expert"], ROWS["decentralized"] = {}, {}
 for _quality, _rows in ROWS.items():  # OMAR's files hold 460,000 for HalfCheetah
   _rows |= dict.fromkeys(settings.MUJOCO_TASKS, 460_000 if _quality == "medium-replay" else 1_000_000)
 # One number for all of them, so that only the agents differ; a million rows of ten agents would be 2.5 GB.
@@ -100,9 +102,15 @@ def version_of(seed: int, rows: int | None, from_scratch: bool) -> str:
   return VERSION + "".join(words for words, present in parts if present)
 
 
-def name_of(quality: str, kappa: float | None, roles: bool = False) -> str:
+def name_of(quality: str, kappa: float | None, roles: bool = False, agent: int | None = None) -> str:
   """The quality that a data set is named by."""
-  return quality + ("_roles" if roles else "") + ("" if kappa is None else f"_kappa{kappa:g}")
+  parts = [("_roles", roles), (f"_agent{agent}", agent is not None), (f"_kappa{kappa or 0.0:g}", kappa is not None)]
+  return quality + "".join(words for words, present in parts if present)
+
+
+def agents(task: str, quality: str) -> list[int | None]:
+  """Whose data sets a quality consists of: one of each agent, or one of all together."""
+  return list(range(mujoco_partition.variant(task).num_agents)) if quality == "decentralized" else [None]
 
 
 def check(task: str, quality: str, kappa: float | None, roles: bool = False) -> None:
@@ -115,6 +123,8 @@ def check(task: str, quality: str, kappa: float | None, roles: bool = False) -> 
     raise runs.UserError(f"--quality={quality} of {task}: no policies are known for it; --quality=random needs none")
   if roles and (task, quality, kappa) != ("spread", "expert", None):
     raise runs.UserError("--fixed_roles is of --task=spread --quality=expert without --kappa alone")
+  if kappa is not None and task in settings.MUJOCO_TASKS:
+    raise runs.UserError(f"--kappa is of the particle tasks; agents of {task} act independently")
   if kappa is not None and not 0 <= kappa <= 1:
     raise runs.UserError(f"--kappa={kappa} must lie in [0, 1]")
   if kappa is not None and quality == "medium-replay":
@@ -133,8 +143,9 @@ def make(
   from_scratch: bool = False,
   kappa: float | None = None,
   roles: bool = False,
+  agent: int | None = None,
 ) -> pathlib.Path:
-  """Makes one data set and returns its folder.
+  """Makes one data set and returns its folder. agent: whose, where a quality is one data set an agent.
 
   Raises:
     DataError: the folder exists already, or the disk refuses.
@@ -148,12 +159,14 @@ def make(
       f"rows={wanted} must be a positive multiple of {environment.horizon}, the length of an episode"
     )
   version = version_of(seed, rows, from_scratch)
-  name = name_of(quality, kappa, roles)
+  name = name_of(quality, kappa, roles, agent)
   folder = storage.folder_of(data_dir, task, name, version)
   if folder.exists():
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
   shelf = None if quality == "random" or roles else open_library(environment, data_dir, seed, from_scratch)
-  if on_host:
+  if agent is not None:
+    episodes, words = host_behaviors.decentralized(environment, shelf, agent, wanted, seed, f"{task} {name}")
+  elif on_host:
     episodes, words = host_behaviors.recorded(environment, shelf, quality, wanted, seed, f"{task} {name}")
   else:
     episodes, words = behaviors.recorded(
@@ -163,6 +176,8 @@ def make(
   extra = {"learning_curve": shelf.facts["curve"]} if shelf else {}
   if kappa is not None:
     extra["coupling"] = {"kappa": kappa, "meaning": COUPLING[quality == "random"]}
+  if agent is not None:
+    extra["agent"] = {"this": agent, "of": environment.num_agents}
   storage.save(
     folder,
     episodes,
@@ -218,12 +233,12 @@ def main() -> None:
   version = version_of(SEED.value, NUM_ROWS.value, FROM_SCRATCH.value)
   given = {"seed": SEED.value, "rows": NUM_ROWS.value, "from_scratch": FROM_SCRATCH.value, "kappa": KAPPA.value}
   given["roles"] = FIXED_ROLES.value
-  for each in wanted:
-    there = storage.folder_of(DATA_DIR.value, task, name_of(each, KAPPA.value, FIXED_ROLES.value), version)
-    if quality == "all" and there.exists():
+  for name, agent in [(each, agent) for each in wanted for agent in agents(task, each)]:
+    there = storage.folder_of(DATA_DIR.value, task, name_of(name, KAPPA.value, FIXED_ROLES.value, agent), version)
+    if (quality == "all" or agent is not None) and there.exists():
       print(f"{there} is there already")
       continue
-    folder = make(task, each, DATA_DIR.value, **given)
+    folder = make(task, name, DATA_DIR.value, **given, agent=agent)
     print(f"{folder}  (python -m experiments.inspect_data --folder {folder} shows it)")
 
 

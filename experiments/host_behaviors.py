@@ -92,10 +92,52 @@ def snapshots(shelf: policies.Library, quality: str, rows: int) -> tuple[list[ho
     if end == start:
       continue
     acting.append(host_record.Behavior(shelf.actor(snapshot), noise * std, end - start))
-    steps = shelf.facts["curve"]["env_steps"][shelf.facts["kept"][snapshot]]
-    policy = f"{shelf.facts['learner']} after {steps} steps, seed {shelf.facts['seed']}"
-    words.append({"policy": policy, "noise_std": noise * std, "rows": end - start})
+    words.append({"policy": _words(shelf, snapshot), "noise_std": noise * std, "rows": end - start})
   return acting, words
+
+
+def _words(shelf: policies.Library, snapshot: int) -> str:
+  """What the card calls a snapshot."""
+  steps = shelf.facts["curve"]["env_steps"][shelf.facts["kept"][snapshot]]
+  return f"{shelf.facts['learner']} after {steps} steps, seed {shelf.facts['seed']}"
+
+
+def decentralized(
+  environment: HostEnvironment, shelf: policies.Library, agent: int, rows: int, seed: int, title: str
+) -> tuple[Episodes, list[dict]]:
+  """One agent's own data set, N = 1, for learners that never see the others' actions: arXiv:2108.01832, appendix A.
+
+  A fifth is early play of all; then this agent is medium among experts, an expert among medium, one of experts: 35, 35
+  and 10 %. What all learn from is the state; its observations, actions and the team's reward are this agent's.
+  """
+  (medium, _, calm), (expert, _, _) = shelf.mixture("medium-expert")
+  acting, words = snapshots(shelf, "medium-replay", round(0.2 * rows))
+  words = [{**entry, "part": "early play of all"} for entry in words]
+  ends = [round(share * rows) for share in (0.2, 0.55, 0.9, 1.0)]
+  for (own, others, part), start, end in zip(
+    ((medium, expert, "medium among experts"), (expert, medium, "expert among medium"), (expert, expert, "experts")),
+    ends,
+    ends[1:],
+    strict=False,
+  ):
+    noise = calm * shelf.facts["noise_std"]
+    acting.append(host_record.Behavior(_with_agent(shelf.actor(others), shelf.actor(own), agent), noise, end - start))
+    words.append({"policy": _words(shelf, own), "part": part, "noise_std": noise, "rows": end - start})
+  together = host_record.record(environment, policy_of(environment), acting, seed, title)
+  own = slice(agent, agent + 1)
+  fields = {name: getattr(together, name)[:, own] for name in ("obs", "action", "reward", "final_obs", "final_action")}
+  return dataclasses.replace(together, **fields), words
+
+
+def _with_agent(actors, of, agent: int):
+  """actors [N, ...] with one agent's weights taken from `of`."""
+
+  def replaced(all_agents, other):
+    joined = all_agents.copy()
+    joined[agent] = other[agent]
+    return joined
+
+  return jax.tree.map(replaced, actors, of)
 
 
 def references(environment: HostEnvironment, seed: int) -> dict[str, float]:

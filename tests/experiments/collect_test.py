@@ -102,3 +102,26 @@ def test_from_scratch_says_when_training_did_not_get_far_enough(tmp_path, monkey
   monkeypatch.setattr(collect.library, "CONFIG", collect.library.mappo.Config(copies=8, hidden=8, epochs=1))
   status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
   assert "below the level 31.8 that a data set needs" in err.splitlines()[-1] and status == 2
+
+
+def test_a_robots_qualities_lie_in_their_bands_and_agents_have_data_of_their_own(tmp_path):
+  pytest.importorskip("mujoco", reason="the extra [mujoco]")
+  given = ("--task=halfcheetah_2x3", f"--data_dir={tmp_path}")
+  for quality, (low, high) in {"random": (-3, 3), "medium-replay": (8, 28), "expert": (88, 100)}.items():
+    status, _, err = call(*given, "--rows=10500", f"--quality={quality}")
+    assert status == 0, err
+    episodes, card = storage.load(tmp_path / f"halfcheetah_2x3-{quality}-v1.rows10500")
+    assert low <= card["normalized_mean"] <= high, (quality, card["normalized_mean"])
+    assert episodes.num_rows == 10_500 and sum(entry["rows"] for entry in card["policies"]) == 10_500
+    assert episodes.lengths().max() == 1000 and not episodes.terminated.any()
+  status, _, err = call(*given, "--rows=1000", "--quality=decentralized")
+  assert status == 0, err
+  for agent in (0, 1):
+    episodes, card = storage.load(tmp_path / f"halfcheetah_2x3-decentralized_agent{agent}-v1.rows1000")
+    assert episodes.num_agents == 1 and episodes.state.shape[1] == 17 and card["agent"] == {"this": agent, "of": 2}
+    rows = dict.fromkeys((entry["part"] for entry in card["policies"]), 0)
+    for entry in card["policies"]:
+      rows[entry["part"]] += entry["rows"]
+    assert rows == {"early play of all": 200, "medium among experts": 350, "expert among medium": 350, "experts": 100}
+  status, _, err = call(*given, "--kappa=0.5", "--quality=random")
+  assert "act independently" in binaries.sentence(status, err)
