@@ -20,7 +20,7 @@ from absl import flags
 from experiments import behaviors, host_behaviors, launch, runs, settings
 from marl_offline.collection import library, matched, policies, record
 from marl_offline.datasets import storage
-from marl_offline.environments import mujoco_partition
+from marl_offline.environments import mujoco_partition, on_host
 from marl_offline.environments.api import HostEnvironment, PureEnvironment, observation_hash
 from marl_offline.evaluation import scores
 
@@ -57,6 +57,13 @@ FIXED_ROLES = flags.DEFINE_bool(
   "becomes part of the name",
   flag_values=FLAGS,
 )
+BY_MATD3 = flags.DEFINE_bool(
+  "matd3",
+  False,
+  "with --task=spread: policies of MATD3, a network for each agent, instead of MAPPO's shared one; it becomes part of "
+  "the name (robots have no other)",
+  flag_values=FLAGS,
+)
 REFERENCES = flags.DEFINE_bool(
   "references", False, "only measure what scores 0 and 100: uniform play and the best that we have", flag_values=FLAGS
 )
@@ -75,25 +82,25 @@ REFERENCE_SEED, REFERENCE_EPISODES = 1_000_000, 1_000
 
 
 def open_library(
-  environment: PureEnvironment | HostEnvironment, data_dir: str | os.PathLike, seed: int, from_scratch: bool
+  environment: PureEnvironment | HostEnvironment, name: str, data_dir: str | os.PathLike, seed: int, from_scratch: bool
 ) -> policies.Library:
   """The shipped policies, or ones trained here, kept in <data_dir>/policies-seed<seed> for the next quality.
 
   Raises:
-    UserError: nothing is shipped for the task, the kept file is damaged, or training did not get far enough.
+    UserError: nothing is shipped of that name, the kept file is damaged, or training did not get far enough.
   """
-  task, folder = environment.name, pathlib.Path(data_dir) / f"policies-seed{seed}" if from_scratch else None
+  folder = pathlib.Path(data_dir) / f"policies-seed{seed}" if from_scratch else None
   try:
-    if folder and not (folder / f"{task}.json").exists():
+    if folder and not (folder / f"{name}.json").exists():
       on_host = isinstance(environment, HostEnvironment)
       shelf = host_behaviors.train_library(environment, folder, seed) if on_host else library.train(environment, seed)
-      policies.save(folder, task, shelf)
-    return policies.load(task, folder)
+      policies.save(folder, name, shelf)
+    return policies.load(name, folder)
   except FileNotFoundError as error:
-    raise runs.UserError(f"no policies of {task} ship with this version; --from_scratch trains them") from error
+    raise runs.UserError(f"no policies of {name} ship with this version; --from_scratch trains them") from error
   except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-    place = f"{folder / task}.*: " if folder else ""
-    raise runs.UserError(f"{place}the policies of {task} cannot be made or read: {error}") from error
+    place = f"{folder / name}.*: " if folder else ""
+    raise runs.UserError(f"{place}the policies of {name} cannot be made or read: {error}") from error
 
 
 def version_of(seed: int, rows: int | None, from_scratch: bool) -> str:
@@ -102,9 +109,16 @@ def version_of(seed: int, rows: int | None, from_scratch: bool) -> str:
   return VERSION + "".join(words for words, present in parts if present)
 
 
-def name_of(quality: str, kappa: float | None, roles: bool = False, agent: int | None = None) -> str:
+def name_of(
+  quality: str, kappa: float | None, roles: bool = False, agent: int | None = None, matd3: bool = False
+) -> str:
   """The quality that a data set is named by."""
-  parts = [("_roles", roles), (f"_agent{agent}", agent is not None), (f"_kappa{kappa or 0.0:g}", kappa is not None)]
+  parts = [
+    ("_roles", roles),
+    ("_matd3", matd3),
+    (f"_agent{agent}", agent is not None),
+    (f"_kappa{kappa or 0.0:g}", kappa is not None),
+  ]
   return quality + "".join(words for words, present in parts if present)
 
 
@@ -113,7 +127,7 @@ def agents(task: str, quality: str) -> list[int | None]:
   return list(range(mujoco_partition.variant(task).num_agents)) if quality == "decentralized" else [None]
 
 
-def check(task: str, quality: str, kappa: float | None, roles: bool = False) -> None:
+def check(task: str, quality: str, kappa: float | None, roles: bool = False, matd3: bool = False) -> None:
   """Refuses what cannot be made.
 
   Raises:
@@ -123,6 +137,8 @@ def check(task: str, quality: str, kappa: float | None, roles: bool = False) -> 
     raise runs.UserError(f"--quality={quality} of {task}: no policies are known for it; --quality=random needs none")
   if roles and (task, quality, kappa) != ("spread", "expert", None):
     raise runs.UserError("--fixed_roles is of --task=spread --quality=expert without --kappa alone")
+  if matd3 and (task != "spread" or quality == "random" or roles or kappa is not None):
+    raise runs.UserError("--matd3 is of --task=spread with --quality=medium-replay, medium or expert alone")
   if kappa is not None and task in settings.MUJOCO_TASKS:
     raise runs.UserError(f"--kappa is of the particle tasks; agents of {task} act independently")
   if kappa is not None and not 0 <= kappa <= 1:
@@ -144,6 +160,7 @@ def make(
   kappa: float | None = None,
   roles: bool = False,
   agent: int | None = None,
+  matd3: bool = False,
 ) -> pathlib.Path:
   """Makes one data set and returns its folder. agent: whose, where a quality is one data set an agent.
 
@@ -151,22 +168,25 @@ def make(
     DataError: the folder exists already, or the disk refuses.
     UserError: rows is not a positive multiple of the episode's length; see check.
   """
-  check(task, quality, kappa, roles)
+  check(task, quality, kappa, roles, matd3)
   environment = runs.environment_of(task)
-  wanted, on_host = ROWS[quality][task] if rows is None else rows, isinstance(environment, HostEnvironment)
-  if wanted <= 0 or (wanted % environment.horizon and not on_host):
+  wanted = ROWS[quality][task] if rows is None else rows
+  if wanted <= 0 or (wanted % environment.horizon and task not in settings.MUJOCO_TASKS):
     raise runs.UserError(
       f"rows={wanted} must be a positive multiple of {environment.horizon}, the length of an episode"
     )
   version = version_of(seed, rows, from_scratch)
-  name = name_of(quality, kappa, roles, agent)
+  name = name_of(quality, kappa, roles, agent, matd3)
   folder = storage.folder_of(data_dir, task, name, version)
   if folder.exists():
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
-  shelf = None if quality == "random" or roles else open_library(environment, data_dir, seed, from_scratch)
+  environment = on_host.from_pure(environment) if matd3 else environment
+  shelf_name = f"{task}_matd3" if matd3 else task
+  alone = quality == "random" or roles
+  shelf = None if alone else open_library(environment, shelf_name, data_dir, seed, from_scratch)
   if agent is not None:
     episodes, words = host_behaviors.decentralized(environment, shelf, agent, wanted, seed, f"{task} {name}")
-  elif on_host:
+  elif isinstance(environment, HostEnvironment):
     episodes, words = host_behaviors.recorded(environment, shelf, quality, wanted, seed, f"{task} {name}")
   else:
     episodes, words = behaviors.recorded(
@@ -229,12 +249,13 @@ def main() -> None:
   quality = runs.choose("quality", QUALITY.value, [*ROWS, "all"])
   wanted = [each for each in ROWS if task in ROWS[each]] if quality == "all" else [quality]
   for each in wanted:
-    check(task, each, KAPPA.value, FIXED_ROLES.value)
+    check(task, each, KAPPA.value, FIXED_ROLES.value, BY_MATD3.value)
   version = version_of(SEED.value, NUM_ROWS.value, FROM_SCRATCH.value)
   given = {"seed": SEED.value, "rows": NUM_ROWS.value, "from_scratch": FROM_SCRATCH.value, "kappa": KAPPA.value}
-  given["roles"] = FIXED_ROLES.value
+  given |= {"roles": FIXED_ROLES.value, "matd3": BY_MATD3.value}
   for name, agent in [(each, agent) for each in wanted for agent in agents(task, each)]:
-    there = storage.folder_of(DATA_DIR.value, task, name_of(name, KAPPA.value, FIXED_ROLES.value, agent), version)
+    quality_name = name_of(name, KAPPA.value, FIXED_ROLES.value, agent, BY_MATD3.value)
+    there = storage.folder_of(DATA_DIR.value, task, quality_name, version)
     if (quality == "all" or agent is not None) and there.exists():
       print(f"{there} is there already")
       continue

@@ -15,10 +15,11 @@ from marl_offline.types import Learner
 EPISODES = 10  # that each snapshot is scored with
 CALM = 0.5  # factor on the learner's noise for medium and expert, which lose a fifth of their return to all of it
 REPLAY_SNAPSHOTS = 10  # weights of that many robots' policies stay within a few megabytes
-# Mean returns that the qualities aim at. HalfCheetah 2x3: OMAR's data sets, and for the expert the return that scores
-# 100 there. 6x1, Hopper and Ant: OMIGA's data sets (all as tallied by OG-MARL), HalfCheetah's expert raised to OMAR's.
-# They were made with MuJoCo 2.0; the returns of the same policies differ here. Walker2d: ours alone.
+# Mean returns that the qualities aim at, those of published data as tallied by OG-MARL. spread and HalfCheetah 2x3:
+# OMAR's, for HalfCheetah's expert the return that scores 100 there. 6x1, Hopper and Ant: OMIGA's, HalfCheetah's expert
+# raised to OMAR's. They were made with MuJoCo 2.0, where the same policies return something else. Walker2d: ours alone.
 LEVELS = {
+  "spread": {"medium-replay": 203.7, "medium": 273.4, "expert": 531.0},
   "halfcheetah_2x3": {"medium-replay": 423.5, "medium": 1568.9, "expert": 3568.8},
   "halfcheetah_6x1": {"medium-replay": 655.8, "medium": 1425.7, "expert": 3568.8},
   "hopper_3x1": {"medium-replay": 746.4, "medium": 723.6, "expert": 2452.0},
