@@ -13,13 +13,14 @@ import numpy as np
 
 from experiments import collect, settings
 from experiments.benchmarks import timing, updates
+from experiments.hyperparameters import CHEETAH
 from marl_offline.algorithms import bc
 from marl_offline.datasets import feeding, sampling, storage, transitions
 from marl_offline.evaluation import rollouts
 from marl_offline.training import chunk
 from marl_offline.training.devices import Layout
 
-EPISODES, SEEDS = 100, 5
+SEEDS = 5
 TINY = ("--gradient_steps=5", "--evaluations=1", "--episodes=1")
 
 
@@ -41,16 +42,22 @@ def collect_lines() -> list[dict]:
 
 
 def evaluate_lines(repeats: int) -> list[dict]:
-  """100 episodes of spread for each of 5 seeds of SPaCQL, as a run evaluates them."""
-  environment, shape = settings.TASKS["spread"](), updates.SHAPES["spread"]
-  learner, _ = updates.learner_of("spacql", shape)
-  run = rollouts.evaluator(environment, learner, EPISODES)
-  init = jax.jit(jax.vmap(learner.init))
-  case = timing.Case(lambda key: (init(jax.random.split(key, SEEDS)),), run)
-  first, second = timing.alternate({"evaluate": case}, repeats)["evaluate"]
-  steps = SEEDS * EPISODES * environment.horizon
-  line = {"case": "evaluate/spread", "ms": round(1e3 * second, 1), "steps_per_second": round(steps / second)}
-  return [line | {"seeds": SEEDS, "episodes": EPISODES, "compile_s": first}]
+  """The episodes of one evaluation of 5 seeds of SPaCQL, as a run plays them: spread, and HalfCheetah on the host."""
+  told = []
+  for case, task in (("spread", "spread"), ("halfcheetah", CHEETAH)):
+    try:
+      environment = settings.TASKS[task]()
+    except ImportError as error:
+      print(f"no case evaluate/{case}: {error}", file=sys.stderr)
+      continue
+    learner, _ = updates.learner_of("spacql", updates.SHAPES[case])
+    run, init = rollouts.evaluator(environment, learner, settings.EPISODES[task]), jax.jit(jax.vmap(learner.init))
+    timed = timing.Case(lambda key, init=init: (init(jax.random.split(key, SEEDS)),), run)
+    first, second = timing.alternate({"evaluate": timed}, repeats)["evaluate"]
+    steps = SEEDS * settings.EPISODES[task] * environment.horizon
+    line = {"case": f"evaluate/{case}", "ms": round(1e3 * second, 1), "steps_per_second": round(steps / second)}
+    told.append(line | {"seeds": SEEDS, "episodes": settings.EPISODES[task], "compile_s": first})
+  return told
 
 
 def feed_lines(repeats: int) -> list[dict]:
