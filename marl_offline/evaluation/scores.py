@@ -48,7 +48,11 @@ _SPREAD = {  # n: expert, random
 _ROBOTS = (
   "measured here, uniform play and the shipped expert without noise: python -m experiments.collect --references "
 )
-_ROBOT_RETURNS = {"halfcheetah_2x3": (3760.9, -282.3)}  # expert, random
+_ROBOT_RETURNS = {  # expert, random
+  "halfcheetah_2x3": (3760.9, -282.3),
+  "halfcheetah_6x1": (3688.4, -282.3),
+  "walker2d_2x3": (3105.0, 1.3),
+}
 REFERENCES |= {task: Reference(*pair, f"{_ROBOTS}--task {task}") for task, pair in _ROBOT_RETURNS.items()}
 _MEASURED = "measured here, uniform play and collection/matched.py, 1,000 episodes each: "
 REFERENCES |= {
