@@ -80,6 +80,14 @@ STUDIES = {
     dataset="data/spread-expert_roles-v1",
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
+  "networks": Study(
+    "The same on expert data of agents with a network each, as the papers' are: MATD3's (experiments.collect --task "
+    "spread --quality expert --matd3).",
+    (*((algorithm, ()) for algorithm in OPERATORS), ("bc", ())),
+    qualities=("expert",),
+    dataset="data/spread-expert_matd3-v1",
+    protocols=("paper", "fixed_minibatches", "released_code"),
+  ),
   "alpha": Study(
     "CFCQL's conservative weight on world: its paper's figure 5.",
     tuple(("cfcql", (f"alpha={alpha}",)) for alpha in (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)),
