@@ -17,12 +17,12 @@ from marl_offline.parts.joint_critic import TrainState
 from marl_offline.training import checkpoints
 
 ROUNDS = {  # of 20 steps each
-  "spread": 20_000,
+  "spread": 30_000,
   "halfcheetah_2x3": 7_500,
   "halfcheetah_6x1": 10_000,
   "hopper_3x1": 40_000,
-  "ant_2x4": 40_000,
-  "walker2d_2x3": 40_000,
+  "ant_2x4": 20_000,
+  "walker2d_2x3": 20_000,
 }
 KEEP_EVERY = 300.0  # seconds
 
