@@ -29,7 +29,7 @@ TASK = flags.DEFINE_string("task", "spread", "task to play: " + ", ".join(settin
 QUALITY = flags.DEFINE_string(
   "quality",
   "medium-replay",
-  "one of " + ", ".join(settings.QUALITIES) + ", medium-expert (robots), or all",
+  "one of " + ", ".join(settings.QUALITIES) + ", medium-expert and decentralized (robots), or all",
   flag_values=FLAGS,
 )
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "folder of the data sets", flag_values=FLAGS)
@@ -85,9 +85,10 @@ def open_library(
   task, folder = environment.name, pathlib.Path(data_dir) / f"policies-seed{seed}" if from_scratch else None
   try:
     if folder and not (folder / f"{task}.json").exists():
-      on_host = isinstance(environment, HostEnvironment)
-      shelf = host_behaviors.train_library(environment, folder, seed) if on_host else library.train(environment, seed)
-      policies.save(folder, task, shelf)
+      if isinstance(environment, HostEnvironment):
+        host_behaviors.train_library(environment, folder, seed)
+      else:
+        policies.save(folder, task, library.train(environment, seed))
     return policies.load(task, folder)
   except FileNotFoundError as error:
     raise runs.UserError(f"no policies of {task} ship with this version; --from_scratch trains them") from error
@@ -154,6 +155,8 @@ def make(
   check(task, quality, kappa, roles)
   environment = runs.environment_of(task)
   wanted, on_host = ROWS[quality][task] if rows is None else rows, isinstance(environment, HostEnvironment)
+  if on_host and wanted <= 0:
+    raise runs.UserError(f"rows={wanted} must be at least 1")
   if wanted <= 0 or (wanted % environment.horizon and not on_host):
     raise runs.UserError(
       f"rows={wanted} must be a positive multiple of {environment.horizon}, the length of an episode"
@@ -193,7 +196,7 @@ def make(
     seed=seed,
     source="collected by experiments.collect",
     licence=LICENCE,
-    normalized_mean=float(scores.normalized(task, mean)),
+    normalized_mean=float(scores.normalized(task, mean)) if task in scores.REFERENCES else None,
     extra=extra,
   )
   return folder
@@ -204,10 +207,14 @@ def references(task: str) -> dict[str, float]:
 
   Of robots the expert, without noise. spread with a number of agents has no library; its other end is matched.py's
   player.
+
+  Raises:
+    UserError: of a robot whose policies do not ship.
   """
   environment = runs.environment_of(task)
   if isinstance(environment, HostEnvironment):
-    return host_behaviors.references(environment, REFERENCE_SEED)
+    shelf = open_library(environment, "", 0, from_scratch=False)
+    return host_behaviors.references(environment, shelf, REFERENCE_SEED)
 
   def played(behavior, name):
     return record.record(environment, [behavior], REFERENCE_SEED, f"{task} {name}").returns()
