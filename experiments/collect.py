@@ -3,7 +3,7 @@
   python -m experiments.collect --task spread --quality medium-replay --data_dir data
 
 writes data/spread-medium-replay-v1 (see marl_offline/datasets/storage.py for the format). The policies ship with the
-package; --from_scratch trains them anew first. `--quality all` makes the four of them. --kappa couples the agents:
+package; --from_scratch trains them anew first. `--quality all` makes all that a task has. --kappa couples the agents:
 
   python -m experiments.collect --task spread --quality random --kappa 0.25
 
