@@ -3,7 +3,7 @@
   python -m experiments.collect --task spread --quality medium-replay --data_dir data
 
 writes data/spread-medium-replay-v1 (see marl_offline/datasets/storage.py for the format). The policies ship with the
-package; --from_scratch trains them anew first. `--quality all` makes the four of them. --kappa couples the agents:
+package; --from_scratch trains them anew first. `--quality all` makes all that a task has. --kappa couples the agents:
 
   python -m experiments.collect --task spread --quality random --kappa 0.25
 
@@ -29,7 +29,7 @@ TASK = flags.DEFINE_string("task", "spread", "task to play: " + ", ".join(settin
 QUALITY = flags.DEFINE_string(
   "quality",
   "medium-replay",
-  "one of " + ", ".join(settings.QUALITIES) + ", medium-expert (robots), or all",
+  "one of " + ", ".join(settings.QUALITIES) + ", medium-expert and decentralized (robots), or all",
   flag_values=FLAGS,
 )
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "folder of the data sets", flag_values=FLAGS)
@@ -92,9 +92,10 @@ def open_library(
   folder = pathlib.Path(data_dir) / f"policies-seed{seed}" if from_scratch else None
   try:
     if folder and not (folder / f"{name}.json").exists():
-      on_host = isinstance(environment, HostEnvironment)
-      shelf = host_behaviors.train_library(environment, folder, seed) if on_host else library.train(environment, seed)
-      policies.save(folder, name, shelf)
+      if isinstance(environment, HostEnvironment):
+        host_behaviors.train_library(environment, name, folder, seed)
+      else:
+        policies.save(folder, name, library.train(environment, seed))
     return policies.load(name, folder)
   except FileNotFoundError as error:
     raise runs.UserError(f"no policies of {name} ship with this version; --from_scratch trains them") from error
@@ -170,8 +171,10 @@ def make(
   """
   check(task, quality, kappa, roles, matd3)
   environment = runs.environment_of(task)
-  wanted = ROWS[quality][task] if rows is None else rows
-  if wanted <= 0 or (wanted % environment.horizon and task not in settings.MUJOCO_TASKS):
+  wanted, any_length = ROWS[quality][task] if rows is None else rows, task in settings.MUJOCO_TASKS
+  if any_length and wanted <= 0:
+    raise runs.UserError(f"rows={wanted} must be at least 1")
+  if wanted <= 0 or (wanted % environment.horizon and not any_length):
     raise runs.UserError(
       f"rows={wanted} must be a positive multiple of {environment.horizon}, the length of an episode"
     )
@@ -213,7 +216,7 @@ def make(
     seed=seed,
     source="collected by experiments.collect",
     licence=LICENCE,
-    normalized_mean=float(scores.normalized(task, mean)),
+    normalized_mean=float(scores.normalized(task, mean)) if task in scores.REFERENCES else None,
     extra=extra,
   )
   return folder
@@ -224,10 +227,14 @@ def references(task: str) -> dict[str, float]:
 
   Of robots the expert, without noise. spread with a number of agents has no library; its other end is matched.py's
   player.
+
+  Raises:
+    UserError: of a robot whose policies do not ship.
   """
   environment = runs.environment_of(task)
   if isinstance(environment, HostEnvironment):
-    return host_behaviors.references(environment, REFERENCE_SEED)
+    shelf = open_library(environment, "", 0, from_scratch=False)
+    return host_behaviors.references(environment, shelf, REFERENCE_SEED)
 
   def played(behavior, name):
     return record.record(environment, [behavior], REFERENCE_SEED, f"{task} {name}").returns()

@@ -1,6 +1,8 @@
 """Who acts in a data set of an environment on the host, and the training of them: MATD3, kept and gone on from."""
 
+import contextlib
 import dataclasses
+import fcntl
 import pathlib
 import shutil
 import time
@@ -38,20 +40,47 @@ def policy_of(environment: HostEnvironment):
   return lambda actors, obs: act(TrainState(actors, *[None] * 5), (), obs, None)[0]
 
 
-def train_library(environment: HostEnvironment, folder: pathlib.Path, seed: int) -> policies.Library:
-  """A library of our own, from nothing; stopped and called again it goes on from its last five minutes.
+def train_library(environment: HostEnvironment, name: str, folder: pathlib.Path, seed: int) -> None:
+  """A library of our own into folder/name.*, from nothing; stopped and called again it goes on from its last five
+  minutes.
 
   Raises:
-    ValueError: the run did not get as far as the data set's qualities need.
+    ValueError: the run did not get as far as the data set's qualities need, what was kept is of another plan, or
+      another process trains it.
     CheckpointError: what was kept cannot be read, or cannot be written.
   """
+  with _alone(folder / f".training-{name}.lock"):
+    if not (folder / f"{name}.json").exists():  # else another process made it meanwhile
+      _train_library(environment, name, folder, seed)
+
+
+@contextlib.contextmanager
+def _alone(path: pathlib.Path):
+  """Refuses a second process; the lock goes with the process, however that ends.
+
+  Raises:
+    ValueError: it is the second.
+  """
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with open(path, "w") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise ValueError(f"another process trains them in {path.parent}; wait for it or take another --seed") from error
+    yield
+
+
+def _train_library(environment: HostEnvironment, name: str, folder: pathlib.Path, seed: int) -> None:
   config = config_of(environment.name)
   plan = host_online.Plan(rounds=ROUNDS[environment.name], batch_size=config.batch_size)
   learner = matd3.make(runs.plain_spec(environment), config)
-  kept = checkpoints.Checkpoints(folder / f".training-{environment.name}", keep=1)
+  kept = checkpoints.Checkpoints(folder / f".training-{name}", keep=1)
   facts = {"plan": dataclasses.asdict(plan), "config": dataclasses.asdict(config), "version": environment.version}
   run, last = host_online.begin(environment, learner, plan, seed), time.monotonic()
-  if kept.steps() and all(kept.meta()[name] == value for name, value in facts.items()):
+  if kept.steps():
+    meta = kept.meta()
+    if any(meta.get(name) != value for name, value in facts.items()):
+      raise ValueError(f"{kept.folder} holds a training of another plan or version; remove it to begin anew")
     run = _merged(run, kept.restore(_arrays(run), [seed])[0])
 
   def keep(run):
@@ -64,8 +93,8 @@ def train_library(environment: HostEnvironment, folder: pathlib.Path, seed: int)
   run = host_online.train(environment, learner, plan, seed, run, keep, f"{environment.name}: MATD3")
   words = {"learner": "MATD3 (one central critic for all, layer normalization)", "config": facts["config"]}
   shelf = host_library.from_run(environment, policy_of(environment), run, plan, seed, **words)
-  shutil.rmtree(kept.folder, ignore_errors=True)
-  return shelf
+  policies.save(folder, name, shelf)
+  shutil.rmtree(kept.folder, ignore_errors=True)  # not before the library is on disk
 
 
 def _arrays(run: host_online.Run) -> dict[str, jax.Array]:
@@ -146,13 +175,13 @@ def _with_agent(actors, of, agent: int):
   return jax.tree.map(replaced, actors, of)
 
 
-def references(environment: HostEnvironment, seed: int) -> dict[str, float]:
+def references(environment: HostEnvironment, shelf: policies.Library, seed: int) -> dict[str, float]:
   """Mean returns of uniform play, 1,000 episodes, and of the shipped expert without noise, 100 episodes."""
   act = host_record.actor(environment, policy_of(environment))
-  expert = policies.load(environment.name)
-  (snapshot, _, _), *_ = expert.mixture("expert")
+  (snapshot, _, _), *_ = shelf.mixture("expert")
   means = {}
-  for name, actors, episodes in (("random", None, 1_000), ("expert", expert.actor(snapshot), 100)):
-    rows, steps = host_record.play(environment, act, host_record.Behavior(actors, 0.0, 0), episodes, (seed, 0))
+  for name, actors, episodes in (("random", None, 1_000), ("expert", shelf.actor(snapshot), 100)):
+    behavior = host_record.Behavior(actors, 0.0, episodes * environment.horizon)
+    rows, steps = host_record.play(environment, act, behavior, episodes, (seed, 0), environment.horizon)
     means[name] = round(float(rows["reward"].mean(axis=1).sum() / len(steps)), 1)
   return means

@@ -9,6 +9,7 @@ from absl import flags
 
 from experiments import cells, runs, settings
 from experiments.runs import UserError
+from marl_offline.evaluation import scores
 from marl_offline.training import trainer
 
 LAST_SEED = 2**32 - 1  # a key holds no larger one
@@ -188,6 +189,8 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
     ("precision", settings.PRECISIONS),
   ):
     runs.choose(name, given[name], known)
+  if given["task"] not in scores.REFERENCES:
+    raise UserError(f"--task={given['task']} cannot be scored: what scores 0 and 100 on it is not known here yet")
   run = settings.PROTOCOLS[given["protocol"]](given["algorithm"], given["task"], given["quality"])
   for item in given["set"]:
     runs.choose("set", item.partition("=")[0], [field.name for field in dataclasses.fields(run.config)])

@@ -51,9 +51,8 @@ class Run(NamedTuple):
   """A run between two snapshots. Z = plan.snapshots."""
 
   play: Play
-  actors: (
-    Any  # [Z + 1, N, ...] float16: the policies of the beginning and of each snapshot; later ones are not there yet
-  )
+  # [Z + 1, N, ...] float16: the policies of the beginning and of each snapshot; later ones are not there yet
+  actors: Any
   returns: np.ndarray  # [Z + 1] mean return with noise of the episodes that ended since the one before; nan: none did
 
 

@@ -46,7 +46,7 @@ def record(
       left, steps = behavior.rows, np.zeros(0)
       while left:
         copies = min(COPIES, math.ceil(left / (steps.mean() if steps.size else environment.horizon)))
-        rows, steps = play(environment, act, behavior, copies, (seed, call))
+        rows, steps = play(environment, act, behavior, copies, (seed, call), min(left, environment.horizon))
         parts.append(cut(rows, steps, left))
         count, call = len(parts[-1]["obs"]), call + 1
         left -= count
@@ -67,8 +67,11 @@ def _act(policy, action_size, actors, obs, noise, key):
   return jnp.clip(action + noise * jax.random.normal(key, shape), -1.0, 1.0)
 
 
-def play(environment: HostEnvironment, act: Callable, behavior: Behavior, copies: int, seed: tuple[int, int]):
-  """One episode in each copy. -> rows {name: [R, ...]}, episode after episode, and steps of each episode [copies].
+def play(
+  environment: HostEnvironment, act: Callable, behavior: Behavior, copies: int, seed: tuple[int, int], most: int
+):
+  """One episode in each copy, at most so many steps of it. -> rows {name: [R, ...]}, episode after episode, and steps
+  of each episode [copies].
 
   An episode of L steps has L + 1 rows: the last is what is seen and done after them, with a reward of 0.
   """
@@ -77,7 +80,7 @@ def play(environment: HostEnvironment, act: Callable, behavior: Behavior, copies
   seen = {"obs": environment.observe(world).astype(np.float32), "state": environment.state(world)}  # [copies, ...]
   nothing = {"reward": np.zeros((copies, environment.num_agents)), **dict.fromkeys(ENDS, np.zeros(copies, bool))}
   rows, steps = [], np.zeros(copies, int)
-  for step in range(environment.horizon):
+  for step in range(most):
     action = np.asarray(act(behavior.actors, seen["obs"], behavior.noise, jax.random.fold_in(key, step)))[playing]
     row = {"episode": playing, **{name: array[playing] for name, array in seen.items()}, "action": action}
     world, row["reward"], *ends = environment.step(world, action)
@@ -88,7 +91,7 @@ def play(environment: HostEnvironment, act: Callable, behavior: Behavior, copies
     playing, world = playing[going_on], jax.tree.map(lambda leaf: leaf[going_on], world)  # noqa: B023
     if not playing.size:
       break
-  last = np.asarray(act(behavior.actors, seen["obs"], behavior.noise, jax.random.fold_in(key, environment.horizon)))
+  last = np.asarray(act(behavior.actors, seen["obs"], behavior.noise, jax.random.fold_in(key, most)))
   rows.append({"episode": np.arange(copies), **seen, "action": last, **nothing})
   joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
   order = np.argsort(joined.pop("episode"), kind="stable")

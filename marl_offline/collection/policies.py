@@ -5,6 +5,7 @@ and `<task>.json` says where they come from, the learning curve, and which snaps
 """
 
 import dataclasses
+import io
 import json
 import pathlib
 from importlib import resources
@@ -74,8 +75,9 @@ def first_at(task: str, normalized: np.ndarray, level: float) -> int:
   Raises:
     ValueError: none is.
   """
-  if normalized.max() < level:
-    raise ValueError(f"{task}: training ended at {normalized.max():.1f}, below the level {level} that a data set needs")
+  if not (normalized >= level).any():  # nan is at no level
+    best = np.fmax.reduce(normalized)
+    raise ValueError(f"{task}: training ended at {best:.1f}, below the level {level} that a data set needs")
   return int(np.argmax(normalized >= level))
 
 
@@ -112,10 +114,16 @@ def save(folder: pathlib.Path, task: str, library: Library) -> None:
   """Writes `<task>.npz` and `<task>.json` into folder."""
   folder.mkdir(parents=True, exist_ok=True)
   leaves = {_name(path): leaf.astype(np.float16) for path, leaf in jax.tree_util.tree_leaves_with_path(library.actors)}
-  np.savez_compressed(folder / f"{task}.npz", **leaves)
-  partial = folder / f".{task}.json.partial"
-  partial.write_text(json.dumps(library.facts, indent=1) + "\n")
-  partial.rename(folder / f"{task}.json")  # last and at once: where it lies, the library is whole
+  archive = io.BytesIO()  # zipfile's own error on a full disk would hide its cause
+  np.savez_compressed(archive, **leaves)
+  facts = json.dumps(library.facts, indent=1) + "\n"
+  for name, content in ((f"{task}.npz", archive.getvalue()), (f"{task}.json", facts.encode())):
+    partial = folder / f".{name}.partial"  # the facts last and at once: where they lie, the library is whole
+    try:
+      partial.write_bytes(content)
+      partial.rename(folder / name)
+    finally:
+      partial.unlink(missing_ok=True)
 
 
 def _name(path) -> str:
@@ -127,11 +135,15 @@ def load(task: str, folder: pathlib.Path | None = None) -> Library:
 
   Raises:
     FileNotFoundError: there is none.
+    ValueError: its facts lack something.
   """
   place = folder or resources.files("marl_offline.collection") / "policies"
   with (place / f"{task}.npz").open("rb") as file, np.load(file) as arrays:
     leaves = {name: array.astype(np.float32) for name, array in arrays.items()}
-  return Library(_nested(leaves), json.loads((place / f"{task}.json").read_text()))
+  facts = json.loads((place / f"{task}.json").read_text())
+  if missing := [name for name in ("kept", "qualities") if name not in facts]:
+    raise ValueError(f"{task}.json has no {missing[0]}")
+  return Library(_nested(leaves), facts)
 
 
 def _nested(leaves: dict[str, Any]) -> Any:

@@ -74,6 +74,18 @@ def test_behaviors_follow_each_other_with_noise_of_their_own_within_bounds():
     host_record.record(environment(), by_time, [], 0)
 
 
+def test_an_episode_is_played_no_further_than_its_rows():
+  behaviors, played = [host_record.Behavior(jnp.float32(0.5), 0.3, 2)], []
+  whole = environment(lives=(100,), horizon=50)
+  counted = whole._replace(step=lambda world, action: played.append(1) or whole.step(world, action))
+  short = host_record.record(counted, by_time, behaviors, 0)
+  assert len(played) == 2
+  longer = host_record.record(whole, by_time, [behaviors[0]._replace(rows=50)], 0)
+  np.testing.assert_array_equal(short.action, longer.action[:2])  # what is left out changes nothing of what is there
+  np.testing.assert_array_equal(short.final_action[0], longer.action[2])
+  np.testing.assert_array_equal(short.final_obs[0], longer.obs[2])
+
+
 def small_run():
   """MATD3 on the line, and what it keeps after each snapshot."""
   spec = Spec(AGENTS, OBS, ACTIONS, AGENTS * OBS, Normalizer.identity(AGENTS, OBS, AGENTS * OBS))
@@ -132,6 +144,8 @@ def test_qualities_by_hand(monkeypatch):
   np.testing.assert_allclose(np.dot(replay["shares"], [0.0, 4.0, 6.0]), 3.0, atol=1e-6)
   with pytest.raises(ValueError, match=r"line.*below the level 9"):
     host_library.choose("line", returns, np.minimum(calm, 8.0))
+  with pytest.raises(ValueError, match=r"ended at 6.0, below the level 9"):  # a policy that is lost is no expert
+    host_library.choose("line", returns, np.array([0.0, 1.0, 2.0, 5.0, 6.0, np.nan]))
 
 
 def test_a_library_of_networks_of_any_layout_comes_back(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import numpy as np
 import pytest
 
 from experiments import collect
@@ -94,6 +95,9 @@ def test_missing_or_damaged_policies_are_one_sentence(tmp_path, monkeypatch):
   (kept / "spread.npz").write_bytes(b"no archive")
   status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
   assert "policies-seed0/spread.*" in binaries.sentence(status, err)
+  np.savez(kept / "spread.npz", weight=np.zeros(1))
+  status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
+  assert "spread.json has no kept" in binaries.sentence(status, err)
 
 
 def test_from_scratch_says_when_training_did_not_get_far_enough(tmp_path, monkeypatch):
@@ -125,3 +129,17 @@ def test_a_robots_qualities_lie_in_their_bands_and_agents_have_data_of_their_own
     assert rows == {"early play of all": 200, "medium among experts": 350, "expert among medium": 350, "experts": 100}
   status, _, err = call(*given, "--kappa=0.5", "--quality=random")
   assert "act independently" in binaries.sentence(status, err)
+
+
+def test_a_robot_without_references_or_policies_is_recorded_all_the_same_or_refused(tmp_path, monkeypatch):
+  pytest.importorskip("mujoco", reason="the extra [mujoco]")
+  monkeypatch.delitem(scores.REFERENCES, "hopper_3x1", raising=False)
+  monkeypatch.setattr(policies.resources, "files", lambda package: tmp_path)
+  status, _, err = call("--task=hopper_3x1", "--quality=random", "--rows=50", f"--data_dir={tmp_path}")
+  assert status == 0, err
+  _, card = storage.load(tmp_path / "hopper_3x1-random-v1.rows50")
+  assert card["normalized_mean"] is None and card["rows"] == 50
+  status, _, err = call("--task=hopper_3x1", "--references")
+  assert "no policies of hopper_3x1 ship" in binaries.sentence(status, err)
+  status, _, err = call("--task=hopper_3x1", "--quality=random", "--rows=0", f"--data_dir={tmp_path}")
+  assert "rows=0 must be at least 1" in binaries.sentence(status, err)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments import collect, runs, train, train_request
-from marl_offline.evaluation import curves, rollouts
+from marl_offline.evaluation import curves, rollouts, scores
 from marl_offline.training import checkpoints, logs, memory, trainer
 from tests.experiments import binaries
 from tests.training import tiny
@@ -133,6 +133,14 @@ def test_bad_flags_are_one_sentence_and_nothing_is_written(arguments, words, tmp
   message = binaries.sentence(status, err)
   assert all(word in message for word in words), message
   assert (out, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_a_task_without_a_scale_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.delitem(scores.REFERENCES, "spread")
+  status, _, err = call("--algorithm=bc")
+  assert "--task=spread cannot be scored" in binaries.sentence(status, err)
+  assert list(tmp_path.iterdir()) == []
 
 
 def test_a_real_process_exits_2_without_a_traceback(tmp_path):
