@@ -233,7 +233,7 @@ def references(task: str) -> dict[str, float]:
   """
   environment = runs.environment_of(task)
   if isinstance(environment, HostEnvironment):
-    shelf = open_library(environment, "", 0, from_scratch=False)
+    shelf = open_library(environment, task, "", 0, from_scratch=False)
     return host_behaviors.references(environment, shelf, REFERENCE_SEED)
 
   def played(behavior, name):
