@@ -3,12 +3,12 @@
   python -m experiments.collect --task spread --quality medium-replay --data_dir data
 
 writes data/spread-medium-replay-v1 (see marl_offline/datasets/storage.py for the format). The policies ship with the
-package; --from_scratch trains them anew first. `--quality all` makes all that a task has. --kappa couples the agents:
+package; --from_scratch trains them anew first. `--quality all` makes the four of them. --kappa couples the agents:
 
   python -m experiments.collect --task spread --quality random --kappa 0.25
 
 writes data/spread-random_kappa0.25-v1, a quality of its own (see marl_offline/collection/coupled.py). Robots have
-medium-expert too, and decentralized: a data set of each agent, without the others' actions.
+medium-expert too, and decentralized: a data set of each agent, without the others' actions; all makes these as well.
 """
 
 import os
@@ -254,7 +254,8 @@ def main() -> None:
     print(f"{task}: {references(task)}")
     return
   quality = runs.choose("quality", QUALITY.value, [*ROWS, "all"])
-  wanted = [each for each in ROWS if task in ROWS[each]] if quality == "all" else [quality]
+  every = [*settings.QUALITIES, *(each for each in ROWS if each not in settings.QUALITIES and task in ROWS[each])]
+  wanted = every if quality == "all" else [quality]
   for each in wanted:
     check(task, each, KAPPA.value, FIXED_ROLES.value, BY_MATD3.value)
   version = version_of(SEED.value, NUM_ROWS.value, FROM_SCRATCH.value)
