@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from marl_offline.collection import host_online, policies
+from marl_offline.collection import host_online, host_record, policies
 from marl_offline.environments.api import HostEnvironment, observation_hash
 from marl_offline.evaluation import host_rollouts
 from marl_offline.types import Learner
@@ -39,6 +39,18 @@ def snapshot_returns(
 
   play = host_rollouts.evaluator(environment, Learner(None, None, act), episodes, seed)
   return play(actors).mean(axis=1)
+
+
+def mean_lengths(
+  environment: HostEnvironment, policy: Callable, actors: Any, noise: float, seed: int, episodes: int = EPISODES
+) -> np.ndarray:
+  """Mean steps of an episode of each snapshot [Z, ...]. -> [Z]."""
+  act, lengths = host_record.actor(environment, policy), []
+  for z in range(len(jax.tree.leaves(actors)[0])):
+    behavior = host_record.Behavior(jax.tree.map(lambda leaf: leaf[z], actors), noise, 0)  # noqa: B023
+    _, steps = host_record.play(environment, act, behavior, episodes, (seed, z), environment.horizon)
+    lengths.append(steps.mean())
+  return np.array(lengths)
 
 
 def choose(task: str, returns: np.ndarray, calm_returns: np.ndarray) -> dict[str, Any]:
@@ -76,6 +88,10 @@ def from_run(
   print(f"{environment.name}: scoring {plan.snapshots + 1} snapshots with {EPISODES} episodes each", flush=True)
   returns, calm = (snapshot_returns(environment, policy, actors, noise * plan.noise, seed + 1) for noise in (1.0, CALM))
   roles = choose(environment.name, returns, calm)
+  replay = roles["medium-replay"]  # its shares are of episodes; data sets are shared out by rows
+  chosen = jax.tree.map(lambda leaf: leaf[replay["snapshots"]], actors)
+  rows = replay["shares"] * mean_lengths(environment, policy, chosen, plan.noise, seed + 2)
+  replay["shares"] = (rows / rows.sum()).tolist()
   steps = np.arange(plan.snapshots + 1) * plan.every * plan.copies
   facts |= {
     "task": environment.name,

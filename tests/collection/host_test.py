@@ -132,6 +132,11 @@ def test_snapshots_are_scored_with_noise_all_at_once():
   assert np.abs(noisy - returns).max() > 1e-3
 
 
+def test_lengths_by_hand():
+  lengths = host_library.mean_lengths(environment(), by_time, jnp.array([0.0, 0.5, 0.7]), 0.0, 0, episodes=4)
+  np.testing.assert_array_equal(lengths, [3.5, 3.5, 3.5])  # worlds 0 and 2 live 3 steps, 1 and 3 four
+
+
 def test_qualities_by_hand(monkeypatch):
   monkeypatch.setitem(host_library.LEVELS, "line", {"medium-replay": 3.0, "medium": 5.0, "expert": 9.0})
   monkeypatch.setattr(host_library, "REPLAY_SNAPSHOTS", 3)
