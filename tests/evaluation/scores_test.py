@@ -34,7 +34,5 @@ def test_more_agents_by_hand():
 
 
 def test_an_unknown_task_is_refused_not_guessed():
-  with pytest.raises(
-    ValueError, match=r"no reference returns for task 'chess'; known: \['spread', 'spread_10', 'spread_3'"
-  ):
+  with pytest.raises(ValueError, match=r"no reference returns for task 'chess'; known: \[.*'spread', 'spread_10', "):
     scores.normalized("chess", 1.0)
