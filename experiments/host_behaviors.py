@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import itertools
 import pathlib
 import shutil
 import time
@@ -149,12 +150,8 @@ def decentralized(
   acting, words = snapshots(shelf, "medium-replay", round(0.2 * rows))
   words = [{**entry, "part": "early play of all"} for entry in words]
   ends = [round(share * rows) for share in (0.2, 0.55, 0.9, 1.0)]
-  for (own, others, part), start, end in zip(
-    ((medium, expert, "medium among experts"), (expert, medium, "expert among medium"), (expert, expert, "experts")),
-    ends,
-    ends[1:],
-    strict=False,
-  ):
+  parts = (medium, expert, "medium among experts"), (expert, medium, "expert among medium"), (expert, expert, "experts")
+  for (own, others, part), (start, end) in zip(parts, itertools.pairwise(ends), strict=True):
     noise = calm * shelf.facts["noise_std"]
     acting.append(host_record.Behavior(_with_agent(shelf.actor(others), shelf.actor(own), agent), noise, end - start))
     words.append({"policy": _words(shelf, own), "part": part, "noise_std": noise, "rows": end - start})

@@ -114,12 +114,11 @@ def advance(environment: HostEnvironment, learner: Learner, plan: Plan, play: Pl
   rows = _rows(environment, play.world, play.action, reward, terminated, world)
   gathered, ended = play.gathered + reward.mean(axis=1), terminated | truncated
   finished = gathered[ended].tolist()
-  number = int(play.round) + 1
+  number, obs = int(play.round) + 1, rows.next_obs
   if ended.any():
     fresh = environment.reset(_generator(seed, number), int(ended.sum()))
     world = jax.tree.map(functools.partial(_replaced, ended), world, fresh)
-    gathered = np.where(ended, 0.0, gathered)
-  obs = environment.observe(world).astype(np.float32)
+    gathered, obs = np.where(ended, 0.0, gathered), environment.observe(world).astype(np.float32)
   learn = _learn if number > plan.warmup else _store
   key = jax.random.key(seed)
   state, buffer, action = learn(learner, plan, play.learner, play.buffer, rows, obs, key, number - 1)
