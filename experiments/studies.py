@@ -18,7 +18,7 @@ class Study(NamedTuple):
   rows: tuple[tuple[str, tuple[str, ...]], ...]  # algorithm, its --set changes
   task: str = "spread"
   qualities: Sequence[str] = QUALITIES
-  dataset: str | None = None  # a folder with a quality of its own; the qualities then say whose settings
+  dataset: str | None = None  # folders of ours that are not the standard ones; {quality} stands for the quality
   protocols: tuple[str, ...] = ()  # each row once with each; (): with --protocol alone
 
 
@@ -40,6 +40,7 @@ def of_sizes(*sizes: int, more: Sequence[tuple[str, tuple[str, ...]]] = ()) -> t
 
 
 UNIFORM = ("spacql", ("sharpness=0.0",))
+MATD3 = "data/spread-{quality}_matd3-v1"
 RELATIVE, OWN = "disagreement=relative", "target=own"
 STUDIES = {
   "control": Study(
@@ -77,15 +78,21 @@ STUDIES = {
     "The same on expert data with fixed roles (experiments.collect --task spread --quality expert --fixed_roles).",
     tuple((algorithm, ()) for algorithm in OPERATORS),
     qualities=("expert",),
-    dataset="data/spread-expert_roles-v1",
+    dataset="data/spread-{quality}_roles-v1",
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
   "networks": Study(
-    "The same on expert data of agents with a network each, as the papers' are: MATD3's (experiments.collect --task "
-    "spread --quality expert --matd3).",
+    "The table on data of agents with a network each, as the papers' are: MATD3's (experiments.collect --task spread "
+    "--quality ... --matd3).",
+    tuple((algorithm, ()) for algorithm in (*OPERATORS, "matd3_bc", "iql", "bc")),
+    qualities=("medium-replay", "medium", "expert"),
+    dataset=MATD3,
+  ),
+  "networks_released": Study(
+    "What the released code does otherwise, on the same expert data.",
     (*((algorithm, ()) for algorithm in OPERATORS), ("bc", ())),
     qualities=("expert",),
-    dataset="data/spread-expert_matd3-v1",
+    dataset=MATD3,
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
   "alpha": Study(
@@ -118,8 +125,12 @@ def cells(study: Study, protocol: str, qualities: Sequence[str] | None = None, *
   """All cells of a study, a row after the other."""
   places = qualities or study.qualities
   return [
-    Cell(algorithm, study.task, quality, each, changes, study.dataset, **shortened)
+    Cell(algorithm, study.task, quality, each, changes, _folder(study, quality), **shortened)
     for each in study.protocols or (protocol,)
     for algorithm, changes in study.rows
     for quality in places
   ]
+
+
+def _folder(study: Study, quality: str) -> str | None:
+  return study.dataset and study.dataset.format(quality=quality)
