@@ -41,7 +41,7 @@ def of_sizes(*sizes: int, more: Sequence[tuple[str, tuple[str, ...]]] = ()) -> t
 
 UNIFORM = ("spacql", ("sharpness=0.0",))
 MATD3 = "data/spread-{quality}_matd3-v1"
-RELATIVE, OWN = "disagreement=relative", "target=own"
+RELATIVE, FIXED, OWN = "disagreement=relative", "disagreement=fixed", "target=own"
 STUDIES = {
   "control": Study(
     "What is left for partial replacement at equal ensemble size? SPaCQL's paper gives it ten critics, CFCQL two.",
@@ -50,10 +50,12 @@ STUDIES = {
   "ensemble": Study("How much does the ensemble's size bring?", of_sizes(2, 5, 10, 20)),
   "weighting": Study(
     "Would weights that decide score better? Sharpness 1 is the paper's 1/u_k, 0 is uniform, 2 is the variance; "
-    "relative disagreement leaves out what members think of the state; own targets let the members drift apart.",
+    "relative disagreement leaves out what members think of the state, fixed is its control, 1/sqrt(k) without asking "
+    "them; own targets let the members drift apart.",
     (
       *(("spacql", () if p == 1 else (f"sharpness={p:.1f}",)) for p in (0, 1, 2, 10, 30)),
       ("spacql", (RELATIVE,)),
+      ("spacql", (FIXED,)),
       ("spacql", (RELATIVE, "sharpness=4.0")),
       ("spacql", (OWN,)),
       ("spacql", (RELATIVE, OWN)),

@@ -48,7 +48,9 @@ def check_spacql_metrics(metrics):
 SOFTMAX = {"agent_weights": "softmax", "behavior_updates": 1, "target": "counterfactual"}
 ONE_HOT = {"agent_weights": "one_hot", "behavior_updates": 1, "policy_gradient": "joint"}
 DIVERSE = {"target": "own", "disagreement": "relative"}
-VARIANTS = [("cfcql", SOFTMAX), ("cfcql", ONE_HOT), ("spacql", DIVERSE), ("spacql", DIVERSE | {"exact_subsets": True})]
+FIXED = {"disagreement": "fixed", "exact_subsets": True}
+VARIANTS = [("cfcql", SOFTMAX), ("cfcql", ONE_HOT), ("spacql", DIVERSE), ("spacql", DIVERSE | FIXED)]
+VARIANTS += [("spacql", DIVERSE | {"exact_subsets": True})]
 
 
 @pytest.mark.parametrize(("name", "changes"), [(name, {}) for name in ALGORITHMS] + VARIANTS)

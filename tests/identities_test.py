@@ -156,6 +156,8 @@ def test_what_members_think_of_the_state_is_no_part_of_a_relative_disagreement()
     return np.array([metrics[f"{letter}_{k}"] for letter in "uw" for k in (1, 2, 3)])
 
   np.testing.assert_allclose(metrics_of("relative", 5.0), metrics_of("relative", 0.0), rtol=1e-3)
+  roots = np.sqrt([1.0, 2.0, 3.0])  # and nothing that they say is a part of the fixed control's
+  np.testing.assert_allclose(metrics_of("fixed", 5.0), [*roots, *(1 / roots / sum(1 / roots))], rtol=1e-5)
   assert metrics_of("absolute", 5.0)[0] > 2 * metrics_of("absolute", 0.0)[0]
 
 

@@ -36,13 +36,14 @@ class Config:
   action_regularization: float = 1e-3
   normalization: str = "batch"  # of the critics' inputs; or data, layer
   sharpness: float = 1.0  # of the weights, u_k^-sharpness; 1 is the paper's, 0 weighs all k alike, 2 is the variance
-  disagreement: str = "absolute"  # of the members' Q's; or relative: of how far each moves from the data's action
+  # of the members' Q's; or relative: of how far each moves from the data's action; or fixed: sqrt(k), whatever they say
+  disagreement: str = "absolute"
   target: str = "minimum"  # over members, one target for all; or own: each member's by itself
   exact_subsets: bool = False  # average over all sets of k agents instead of drawing one; for few agents
 
 
 MAX_EXACT_AGENTS = 6  # 2**6 - 1 = 63 joint actions for every transition
-DISAGREEMENTS = {"absolute": losses.disagreement, "relative": losses.relative_disagreement}
+DISAGREEMENTS = {"absolute": losses.disagreement, "relative": losses.relative_disagreement, "fixed": None}
 TARGETS = {"minimum": losses.partial_replacement_target, "own": losses.own_partial_replacement_targets}
 
 
@@ -63,14 +64,14 @@ def make(spec: Spec, config: Config) -> Learner:
   replace, share = partial_replacement(spec.num_agents, config.exact_subsets)
   if config.disagreement == "relative":
     replace, share = beside_the_data(replace, share)
-  disagreement, mixed_target = DISAGREEMENTS[config.disagreement], TARGETS[config.target]
+  disagreement, mixed_target = of_each_k(config.disagreement, share), TARGETS[config.target]
 
   def update(state, batch, key, step):
     key_next, key_k, key_ood = jax.random.split(key, 3)
     policy = joint_critic.smoothed(net.actor(state.target_actors, batch.next_obs), key_next, config.target_noise)
     mixed = replace(key_k, batch.next_action, policy)  # [B, Q, N, A]
     following = net.inputs.queries(batch.next_state, mixed)
-    u = disagreement(net.critic(state.critics, *following)) @ share.T  # [B, K], online members
+    u = disagreement(net.critic(state.critics, *following))  # [B, K], online members
     weight = losses.inverse_weights(u, config.sharpness)  # [B, K]
     next_q = net.critic(state.target_critics, *following)  # [E, B, Q], target members
     discount = config.gamma * batch.discount
@@ -107,6 +108,14 @@ def beside_the_data(replace, share):
     return jnp.concatenate([data[:, None], replace(key, data, policy)], axis=1)  # [B, 1 + Q, N, A]
 
   return replace_beside, jnp.pad(share, ((0, 0), (1, 0)))
+
+
+def of_each_k(kind: str, share: jax.Array):
+  """q [E, B, Q] -> u_k [B, K]. fixed is the control: what independent disagreements about single agents add up to."""
+  if kind == "fixed":
+    root = jnp.sqrt(jnp.arange(1.0, len(share) + 1))
+    return lambda q: jnp.broadcast_to(root, (q.shape[1], len(share)))
+  return lambda q: DISAGREEMENTS[kind](q) @ share.T
 
 
 def mixture_metrics(weight: jax.Array, u: jax.Array) -> dict[str, jax.Array]:
