@@ -11,7 +11,7 @@ import time
 import jax
 import numpy as np
 
-from experiments import runs
+from experiments import runs, settings
 from marl_offline.algorithms import matd3
 from marl_offline.collection import host_library, host_online, host_record, policies
 from marl_offline.datasets.storage import Episodes
@@ -20,7 +20,9 @@ from marl_offline.parts.joint_critic import TrainState
 from marl_offline.training import checkpoints
 
 ROUNDS = {  # of 20 steps each
-  "spread": 30_000,
+  "spread": 45_000,
+  "tag": 30_000,
+  "world": 30_000,
   "halfcheetah_2x3": 7_500,
   "halfcheetah_6x1": 10_000,
   "hopper_3x1": 40_000,
@@ -32,7 +34,7 @@ KEEP_EVERY = 300.0  # seconds
 
 def config_of(task: str) -> matd3.Config:
   """MATD3's settings; the discount of a task of 25 steps is that of all others' training on it."""
-  return matd3.Config(gamma=0.95) if task == "spread" else matd3.Config()
+  return matd3.Config(gamma=0.95) if task in settings.PAPER_TASKS else matd3.Config()
 
 
 def policy_of(environment: HostEnvironment):

@@ -12,14 +12,17 @@ from marl_offline.environments.api import HostEnvironment, observation_hash
 from marl_offline.evaluation import host_rollouts
 from marl_offline.types import Learner
 
-EPISODES = 10  # that each snapshot is scored with
+SCORED_STEPS = 10_000  # of play that each snapshot is scored with: 400 episodes of 25 steps, ten of a thousand
 CALM = 0.5  # factor on the learner's noise for medium and expert, which lose a fifth of their return to all of it
 REPLAY_SNAPSHOTS = 10  # weights of that many robots' policies stay within a few megabytes
 # Mean returns that the qualities aim at, those of published data as tallied by OG-MARL. spread and HalfCheetah 2x3:
-# OMAR's, for HalfCheetah's expert the return that scores 100 there. 6x1, Hopper and Ant: OMIGA's, HalfCheetah's expert
-# raised to OMAR's. They were made with MuJoCo 2.0, where the same policies return something else. Walker2d: ours alone.
+# OMAR's, for HalfCheetah's expert the return that scores 100 there. tag and world: what has OMAR's normalised score on
+# the scale of our prey, moved as policies.TARGETS says. 6x1, Hopper and Ant: OMIGA's, HalfCheetah's expert raised to
+# OMAR's. Robots' were made with MuJoCo 2.0, where the same policies return something else. Walker2d: ours alone.
 LEVELS = {
   "spread": {"medium-replay": 203.7, "medium": 273.4, "expert": 531.0},
+  "tag": {"medium-replay": -0.5, "medium": 56.4, "expert": 93.2},
+  "world": {"medium-replay": -1.7, "medium": 39.3, "expert": 50.9},
   "halfcheetah_2x3": {"medium-replay": 423.5, "medium": 1568.9, "expert": 3568.8},
   "halfcheetah_6x1": {"medium-replay": 655.8, "medium": 1425.7, "expert": 3568.8},
   "hopper_3x1": {"medium-replay": 746.4, "medium": 723.6, "expert": 2452.0},
@@ -29,7 +32,7 @@ LEVELS = {
 
 
 def snapshot_returns(
-  environment: HostEnvironment, policy: Callable, actors: Any, noise: float, seed: int, episodes: int = EPISODES
+  environment: HostEnvironment, policy: Callable, actors: Any, noise: float, seed: int, episodes: int
 ) -> np.ndarray:
   """Mean return of each snapshot [Z, ...] with noise on its actions, all at once. policy: see host_record. -> [Z]."""
 
@@ -42,7 +45,7 @@ def snapshot_returns(
 
 
 def mean_lengths(
-  environment: HostEnvironment, policy: Callable, actors: Any, noise: float, seed: int, episodes: int = EPISODES
+  environment: HostEnvironment, policy: Callable, actors: Any, noise: float, seed: int, episodes: int
 ) -> np.ndarray:
   """Mean steps of an episode of each snapshot [Z, ...]. -> [Z]."""
   act, lengths = host_record.actor(environment, policy), []
@@ -85,12 +88,15 @@ def from_run(
     ValueError: the run did not get as far as the qualities need.
   """
   actors = jax.tree.map(lambda leaf: leaf.astype(np.float32), run.actors)
-  print(f"{environment.name}: scoring {plan.snapshots + 1} snapshots with {EPISODES} episodes each", flush=True)
-  returns, calm = (snapshot_returns(environment, policy, actors, noise * plan.noise, seed + 1) for noise in (1.0, CALM))
+  episodes = max(1, SCORED_STEPS // environment.horizon)
+  print(f"{environment.name}: scoring {plan.snapshots + 1} snapshots with {episodes} episodes each", flush=True)
+  returns, calm = (
+    snapshot_returns(environment, policy, actors, noise * plan.noise, seed + 1, episodes) for noise in (1.0, CALM)
+  )
   roles = choose(environment.name, returns, calm)
   replay = roles["medium-replay"]  # its shares are of episodes; data sets are shared out by rows
   chosen = jax.tree.map(lambda leaf: leaf[replay["snapshots"]], actors)
-  rows = replay["shares"] * mean_lengths(environment, policy, chosen, plan.noise, seed + 2)
+  rows = replay["shares"] * mean_lengths(environment, policy, chosen, plan.noise, seed + 2, episodes)
   replay["shares"] = (rows / rows.sum()).tolist()
   steps = np.arange(plan.snapshots + 1) * plan.every * plan.copies
   facts |= {
@@ -102,7 +108,7 @@ def from_run(
       "env_steps": steps.tolist(),
       "return": np.round(returns.astype(float), 1).tolist(),
       "calm_return": np.round(calm.astype(float), 1).tolist(),
-      "meaning": f"mean over {EPISODES} episodes, with noise of {plan.noise} on every action; calm: with {CALM} of it",
+      "meaning": f"mean over {episodes} episodes, with noise of {plan.noise} on every action; calm: with {CALM} of it",
     },
   }
   return policies.build([jax.tree.map(lambda leaf: leaf[z], actors) for z in range(len(returns))], roles, facts)  # noqa: B023
