@@ -15,6 +15,7 @@ from absl import flags
 
 from experiments import cells, collect, grid, launch, runs, settings, study_view
 from experiments.cells import Cell
+from experiments.recipes import Recipe
 from marl_offline.datasets import storage
 
 FLAGS = flags.FlagValues()
@@ -42,14 +43,18 @@ def kappas() -> list[float]:
   except ValueError as error:
     raise runs.UserError(f"--kappas={','.join(FLAGS.kappas)}: {error}") from error
   for value in values:
-    collect.check(task, quality, value)
+    Recipe(task, quality, kappa=value).check()
   return values
+
+
+def recipe_of(kappa: float) -> Recipe:
+  """The data of a kappa."""
+  return Recipe(FLAGS.task, FLAGS.quality, rows=FLAGS.rows, kappa=kappa)
 
 
 def folder_of(kappa: float) -> pathlib.Path:
   """Where the data of a kappa lies."""
-  name = collect.name_of(FLAGS.quality, kappa)
-  return storage.folder_of(FLAGS.data_dir, FLAGS.task, name, collect.version_of(0, FLAGS.rows, False))
+  return recipe_of(kappa).folder(FLAGS.data_dir)
 
 
 def make_data(kappa: float) -> None:
@@ -63,7 +68,7 @@ def make_data(kappa: float) -> None:
     return
   print(f"making {folder}", flush=True)
   try:
-    collect.make(FLAGS.task, FLAGS.quality, FLAGS.data_dir, rows=FLAGS.rows, kappa=kappa)
+    collect.make(recipe_of(kappa), FLAGS.data_dir)
   except storage.DataError:
     if not (folder / "card.json").is_file():  # else another process made it meanwhile
       raise

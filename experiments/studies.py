@@ -40,7 +40,7 @@ def of_sizes(*sizes: int, more: Sequence[tuple[str, tuple[str, ...]]] = ()) -> t
 
 
 UNIFORM = ("spacql", ("sharpness=0.0",))
-MATD3 = "data/spread-{quality}_matd3-v1"
+SHARED = "data/spread-{quality}-v1"
 RELATIVE, FIXED, OWN = "disagreement=relative", "disagreement=fixed", "target=own"
 STUDIES = {
   "control": Study(
@@ -83,19 +83,22 @@ STUDIES = {
     dataset="data/spread-{quality}_roles-v1",
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
-  "networks": Study(
-    "The table on data of agents with a network each, as the papers' are: MATD3's (experiments.collect --task spread "
-    "--quality ... --matd3).",
-    tuple((algorithm, ()) for algorithm in (*OPERATORS, "matd3_bc", "iql", "bc")),
+  "shared_networks": Study(
+    "The table and the control on data of agents that share a network: v1 of spread, MAPPO's (experiments.collect "
+    "--task spread --quality ... --version v1). v2, as everywhere else, is MATD3's, with a network for each agent.",
+    (
+      *of_sizes(2, 10, more=[UNIFORM, ("spacql", (RELATIVE,))]),
+      *((algorithm, ()) for algorithm in ("matd3_bc", "iql", "bc")),
+    ),
     qualities=("medium-replay", "medium", "expert"),
-    dataset=MATD3,
+    dataset=SHARED,
   ),
-  "networks_released": Study(
-    "What the released code does otherwise, on the same expert data.",
-    (*((algorithm, ()) for algorithm in OPERATORS), ("bc", ())),
+  "shared_protocols": Study(
+    "What the released code's minibatches and layer normalization do to the expert scores on v1.",
+    tuple((algorithm, ()) for algorithm in OPERATORS),
     qualities=("expert",),
-    dataset=MATD3,
-    protocols=("paper", "fixed_minibatches", "released_code"),
+    dataset=SHARED,
+    protocols=("paper", "fixed_minibatches", "released_code", "layer_norm"),
   ),
   "alpha": Study(
     "CFCQL's conservative weight on world: its paper's figure 5.",

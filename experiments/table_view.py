@@ -72,15 +72,15 @@ def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
   """The table of means, the papers' beside it, every cell in full, and the recipe."""
   rows = [row(cell) for cell in sorted(found, key=order)]
   columns = list(dict.fromkeys(label(cell) for cell in found))
-  places = list(dict.fromkeys((r["task"], r["quality"]) for r in rows))
-  at = {(r["task"], r["quality"], r["algorithm"]): r for r in rows}
+  places = list(dict.fromkeys(r["dataset"] for r in rows))
+  at = {(r["dataset"], r["algorithm"]): r for r in rows}
   lines = [
     "Normalised score of the final policies, mean +- std over seeds; then the papers' own, then ours less theirs.",
     "",
   ]
-  lines += _grid(places, columns, lambda place, name: _ours(at.get((*place, name)), at, place))
-  lines += ["", *_grid(places, columns, lambda place, name: _papers(at.get((*place, name))))]
-  lines += ["", *_grid(places, columns, lambda place, name: _less(at.get((*place, name))))]
+  lines += _grid(places, columns, lambda place, name: _ours(at.get((place, name)), at, place))
+  lines += ["", *_grid(places, columns, lambda place, name: _papers(at.get((place, name))))]
+  lines += ["", *_grid(places, columns, lambda place, name: _less(at.get((place, name))))]
   lines += [
     "",
     "| data | algorithm | seeds | score | IQM [95 % interval] | over the last half | return | each seed | paper |",
@@ -89,7 +89,7 @@ def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
   for r in rows:
     interval = "" if r["iqm_low"] is None else f" [{r['iqm_low']:.1f}, {r['iqm_high']:.1f}]"
     lines.append(
-      f"| {r['task']} {r['quality']} ({r['dataset_score']:.1f}) | {r['algorithm']} | {r['seeds']} "
+      f"| {r['dataset']} ({r['dataset_score']:.1f}) | {r['algorithm']} | {r['seeds']} "
       f"| {_of_seeds(r, 'score')} | {r['score_iqm']:.1f}{interval} "
       f"| {_of_seeds(r, 'last_half')} | {_of_seeds(r, 'return')} | {r['each_seed'].replace(' ', ', ')} | {_papers(r)} |"
     )
@@ -98,13 +98,13 @@ def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
 
 def _grid(places, columns, entry) -> list[str]:
   lines = ["| data | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-  return lines + [f"| {' '.join(p)} | " + " | ".join(entry(p, name) for name in columns) + " |" for p in places]
+  return lines + [f"| {p} | " + " | ".join(entry(p, name) for name in columns) + " |" for p in places]
 
 
 def _ours(r, at, place) -> str:
   if r is None:
     return "-"
-  best = max(other["score_mean"] for key, other in at.items() if key[:2] == place)
+  best = max(other["score_mean"] for key, other in at.items() if key[0] == place)
   told = _of_seeds(r, "score")
   return f"**{told}**" if r["score_mean"] == best else told
 
@@ -162,7 +162,7 @@ def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
     for index, place in enumerate(places):
       data = next(cell["dataset"]["mean_return"] for cell in rows if cell["dataset"]["name"] == place)
       axes.hlines(scores.normalized(task, data), index - 0.45, index + 0.45, color="black", ls="--", lw=1)
-    axes.set_xticks(range(len(places)), [place.removeprefix(f"{task}-").removesuffix("-v1") for place in places])
+    axes.set_xticks(range(len(places)), [place.removeprefix(f"{task}-") for place in places])
     axes.set_title(task)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

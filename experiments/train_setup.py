@@ -32,11 +32,11 @@ def find_or_make_data(request: train_request.Request) -> pathlib.Path:
     return request.began_with  # though a newer version may have come since
   if folder := runs.data_folder(request.data_dir, task, quality):
     return folder
-  from experiments import collect  # the collectors are imported only when they are needed
+  from experiments import collect, recipes  # the collectors are imported only when they are needed
 
   print(f"no {quality} data of {task} in {request.data_dir}; making it", flush=True)
   try:
-    return pathlib.Path(collect.make(task, quality, request.data_dir))
+    return pathlib.Path(collect.make(recipes.Recipe(task, quality), request.data_dir))
   except (DataError, UserError):
     if folder := runs.data_folder(request.data_dir, task, quality):  # another run made it meanwhile
       return folder

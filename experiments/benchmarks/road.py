@@ -14,6 +14,7 @@ import numpy as np
 from experiments import collect, settings
 from experiments.benchmarks import timing, updates
 from experiments.hyperparameters import CHEETAH
+from experiments.recipes import Recipe
 from marl_offline.algorithms import bc
 from marl_offline.datasets import feeding, sampling, storage, transitions
 from marl_offline.evaluation import rollouts
@@ -30,7 +31,7 @@ def collect_lines() -> list[dict]:
   with tempfile.TemporaryDirectory() as folder:
     for quality in ("random", "expert"):
       start = time.perf_counter()
-      made = collect.make("spread", quality, folder)
+      made = collect.make(Recipe("spread", quality), folder)
       collected = time.perf_counter() - start
       episodes, card = storage.load(made)
       mean = float(np.mean(episodes.returns()))
@@ -94,7 +95,7 @@ def compile_lines() -> list[dict]:
   told = []
   with tempfile.TemporaryDirectory() as folder:
     data = pathlib.Path(folder, "data")
-    collect.make("spread", "medium-replay", data)
+    collect.make(Recipe("spread", "medium-replay"), data)
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(pathlib.Path(folder, "compiled"))}
     environment |= {"JAX_ENABLE_COMPILATION_CACHE": "true"}
     for start in ("cold", "warm"):

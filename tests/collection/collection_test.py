@@ -110,9 +110,9 @@ def test_a_library_comes_back_as_it_was_saved(tmp_path):
     policies.load("tag", tmp_path)
 
 
-@pytest.mark.parametrize("task", ["spread", "tag", "world"])
-def test_the_shipped_libraries_fit_their_environments(task):
-  environment, library = getattr(particle_tasks, task)(), policies.load(task)
+@pytest.mark.parametrize("name", ["spread_mappo", "tag", "world"])
+def test_the_shipped_libraries_fit_their_environments(name):
+  environment, library = getattr(particle_tasks, name.split("_")[0])(), policies.load(name)
   assert library.facts["environment"]["version"] == environment.version
   assert set(library.facts["qualities"]) == {"medium-replay", "medium", "expert"}
   for quality in library.facts["qualities"]:
@@ -125,7 +125,7 @@ def test_the_shipped_libraries_fit_their_environments(task):
 @pytest.fixture(scope="module")
 def recorded():
   environment = particle_tasks.spread()
-  actor = policies.load("spread").actor(0)
+  actor = policies.load("spread_mappo").actor(0)
   behaviors = [record.Behavior(None, 1.0, 30), record.Behavior(actor, 0.0, 20)]
   return environment, actor, behaviors, record.record(environment, behaviors, seed=3)
 

@@ -65,7 +65,7 @@ def test_kappa_is_the_probability_up_to_the_grid(probability):
 
 
 def test_policies_share_their_noise_and_keep_their_means():
-  environment, actor = particle_tasks.spread(), policies.load("spread").actor(0)
+  environment, actor = particle_tasks.spread(), policies.load("spread_mappo").actor(0)
   own, shared = (record.record(environment, [record.Behavior(actor, 1.0, 20, c)], 0) for c in (0.0, 1.0))
 
   def noise(episodes):

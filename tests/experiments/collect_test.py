@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from experiments import collect
+from experiments import collect, recipes
 from marl_offline.collection import policies
 from marl_offline.datasets import storage
 from marl_offline.evaluation import scores
@@ -25,31 +25,33 @@ def call(*arguments):
   return binaries.call(collect.main, collect.FLAGS, *arguments)
 
 
-@pytest.mark.parametrize("task", BANDS)
-def test_every_quality_of_a_task_lies_in_its_band(task, tmp_path):
-  status, out, err = call(f"--task={task}", "--quality=all", "--rows=10000", f"--data_dir={tmp_path}")
+@pytest.mark.parametrize(("task", "version"), [("spread", "v1"), ("spread", "v2"), ("tag", "v1"), ("world", "v1")])
+def test_every_quality_of_a_task_lies_in_its_band(task, version, tmp_path):
+  chosen = ["--version=v1"] if (task, version) == ("spread", "v1") else []  # else it is the newest
+  status, out, err = call(f"--task={task}", "--quality=all", "--rows=10000", f"--data_dir={tmp_path}", *chosen)
   assert status == 0, err
   for quality, (low, high) in BANDS[task].items():
-    folder = tmp_path / f"{task}-{quality}-v1.rows10000"
+    folder = tmp_path / f"{task}-{quality}-{version if quality != 'random' else 'v1'}.rows10000"
     episodes, card = storage.load(folder)
     assert str(folder) in out
     assert episodes.num_rows == 10_000 and episodes.num_episodes == 400
     assert low <= card["normalized_mean"] <= high, (quality, card["normalized_mean"])
     assert card["environment"]["name"] == task and card["origin"] == "collected"
-    assert sum(entry["episodes"] for entry in card["policies"]) == 400
-  status, out, err = call(f"--task={task}", "--quality=all", "--rows=10000", f"--data_dir={tmp_path}")
+    played = [entry.get("rows", 25 * entry.get("episodes", 0)) for entry in card["policies"]]
+    assert sum(played) == 10_000 and all(count % 25 == 0 for count in played)
+  status, out, err = call(f"--task={task}", "--quality=all", "--rows=10000", f"--data_dir={tmp_path}", *chosen)
   assert status == 0 and out.count("is there already") == 4  # an interrupted call is simply made again
 
 
 def test_the_shipped_policies_are_small_and_the_standard_sizes_the_papers():
   shipped = pathlib.Path(policies.__file__).parent / "policies"
   assert sum(path.stat().st_size for path in shipped.iterdir()) < 1e7
-  assert {task: collect.ROWS["medium-replay"][task] for task in BANDS} == {
+  assert {task: recipes.ROWS["medium-replay"][task] for task in BANDS} == {
     "spread": 97500,
     "tag": 62500,
     "world": 80000,
   }
-  assert {collect.ROWS[quality][task] for quality in ("random", "medium", "expert") for task in BANDS} == {1_000_000}
+  assert {recipes.ROWS[quality][task] for quality in ("random", "medium", "expert") for task in BANDS} == {1_000_000}
 
 
 def test_the_references_are_what_the_shipped_policies_score():
@@ -65,6 +67,8 @@ def test_the_references_are_what_the_shipped_policies_score():
     (["--task=spraed"], "--task=spraed is not known (did you mean spread?); known: spread, tag, world"),
     (["--quality=exprt"], "did you mean expert?"),
     (["--fixed_roles"], "--fixed_roles is of --task=spread --quality=expert"),
+    (["--quality=random", "--version=v2"], "--version=v2 of spread random is not made here; there is v1"),
+    (["--version=v3"], "--version=v3 of spread medium-replay is not made here; there is v1, v2"),
     (["--rows=30"], "rows=30 must be a positive multiple of 25"),
     (["--rows=many"], "rows"),
     (["--seed=99999999999999999999"], "seed"),
@@ -104,7 +108,7 @@ def test_from_scratch_says_when_training_did_not_get_far_enough(tmp_path, monkey
   monkeypatch.setitem(collect.library.ITERATIONS, "spread", 2)
   monkeypatch.setattr(collect.library, "EPISODES", 20)
   monkeypatch.setattr(collect.library, "CONFIG", collect.library.mappo.Config(copies=8, hidden=8, epochs=1))
-  status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
+  status, _, err = call("--quality=medium", "--version=v1", "--from_scratch", f"--data_dir={tmp_path}")
   assert "below the level 31.8 that a data set needs" in err.splitlines()[-1] and status == 2
 
 

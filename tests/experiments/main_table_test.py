@@ -199,7 +199,7 @@ def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path):
 
 
 def test_a_failed_run_does_not_keep_the_others(tmp_path, monkeypatch):
-  monkeypatch.setattr(collect, "make", binaries.make_data)
+  monkeypatch.setattr(collect, "make", binaries.make)
   status, out, err = call(tmp_path, "--qualities=random,expert", "--algorithms=bc", "--set=learning_rate=1e38")
   assert status == 1 and "2 of 2 runs failed" in err and "not finite" in err
   assert "[2/2]" in out
@@ -249,10 +249,10 @@ def test_the_picture_and_the_table_take_several_tasks():
 
   found = [cell("world", "expert", "bc", [50.9, -7.1]), cell("spread", "random", "cfcql", [159.8, 516.8])]
   text = table_view.markdown(found, ["the recipe"])
-  assert "| world expert | **50.0 +- 50.0** | - |" in text and "| spread random | - | **50.0 +- 50.0** |" in text
-  assert "| spread random | - | 62.2 +- 8.1 |" in text and text.endswith("the recipe\n")
-  assert "| spread random | - | -12.2 |" in text  # 50.0 less 62.2
-  assert text.index("spread random") < text.index("world expert")
-  (line,) = [line for line in text.splitlines() if line.startswith("| spread random (") and "cfcql" in line]
+  assert "| world-expert-v1 | **50.0 +- 50.0** | - |" in text and "| spread-random-v1 | - | **50.0 +- 50.0** |" in text
+  assert "| spread-random-v1 | - | 62.2 +- 8.1 |" in text and text.endswith("the recipe\n")
+  assert "| spread-random-v1 | - | -12.2 |" in text  # 50.0 less 62.2
+  assert text.index("spread-random-v1") < text.index("world-expert-v1")
+  (line,) = [line for line in text.splitlines() if line.startswith("| spread-random-v1 (") and "cfcql" in line]
   # over the last half: the evaluations at 8 and 10 of 10 steps, 3.57 below and above the final ones
   assert line.split(" | ")[5:7] == ["50.0 +- 50.0", "338.3 +- 178.5"]

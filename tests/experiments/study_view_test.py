@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from experiments import agents_study, cells, collect, coupling_study, study_view
+from experiments import agents_study, cells, coupling_study, recipes, study_view
 from marl_offline.datasets import storage
 from tests.experiments import binaries
 
@@ -40,7 +40,7 @@ def test_coupling_end_to_end(tmp_path):
 
 
 def test_agents_end_to_end(tmp_path, monkeypatch):
-  monkeypatch.setitem(collect.ROWS, "random", dict.fromkeys(collect.ROWS["random"], 100))
+  monkeypatch.setitem(recipes.ROWS, "random", dict.fromkeys(recipes.ROWS["random"], 100))
   status, out, err = call(agents_study, tmp_path, "--agents=4", "--algorithms=spacql", "--num_seeds=1")
   assert status == 0, err
   text, rows = read(tmp_path)

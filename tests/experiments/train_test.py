@@ -41,7 +41,7 @@ def finished(tmp_path_factory):
   """A whole run of two seeds whose data set was missing."""
   folder = tmp_path_factory.mktemp("work")
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(collect, "make", binaries.make_data)
+    patch.setattr(collect, "make", binaries.make)
     places = (f"--data_dir={folder / 'data'}", f"--run_dir={folder / 'run'}")
     status, out, err = call(*binaries.QUICK, "--num_seeds=2", "--first_seed=3", *places)
   assert status == 0, err
@@ -313,8 +313,8 @@ def test_a_quality_of_its_own_is_told_apart_from_its_settings(work):
 
 def test_data_that_another_run_makes_meanwhile_are_used(tmp_path, monkeypatch):
   def made_by_another(*arguments):
-    binaries.make_data(*arguments)
-    return binaries.make_data(*arguments)  # refuses: it exists
+    binaries.make(*arguments)
+    return binaries.make(*arguments)  # refuses: it exists
 
   monkeypatch.setattr(collect, "make", made_by_another)
   monkeypatch.setattr(trainer, "fit", lambda *args, **kwargs: (None, trainer.Position(step=10), "SIGTERM"))
