@@ -117,14 +117,19 @@ def recorded(
   if shelf is None:
     acting, words = [host_record.Behavior(None, 0.0, rows)], [{"policy": "uniform in [-1, 1]", "rows": rows}]
   else:
-    acting, words = snapshots(shelf, quality, rows)
+    # a particle task's episodes are all of one length, and none is cut between two policies
+    acting, words = snapshots(
+      shelf, quality, rows, environment.horizon if environment.name in settings.PAPER_TASKS else 1
+    )
   return host_record.record(environment, policy_of(environment), acting, seed, title), words
 
 
-def snapshots(shelf: policies.Library, quality: str, rows: int) -> tuple[list[host_record.Behavior], list[dict]]:
-  """Who acts for how many rows, in the order of training, and the card's words on them."""
+def snapshots(
+  shelf: policies.Library, quality: str, rows: int, unit: int = 1
+) -> tuple[list[host_record.Behavior], list[dict]]:
+  """Who acts for how many rows, a multiple of `unit` each, in the order of training, and the card's words on them."""
   mixture, std = shelf.mixture(quality), shelf.facts["noise_std"]
-  ends = [round(share * rows) for share in np.cumsum([share for _, share, _ in mixture])]
+  ends = [unit * round(share * rows / unit) for share in np.cumsum([share for _, share, _ in mixture])]
   acting, words = [], []
   for (snapshot, _, noise), end, start in zip(mixture, ends, [0, *ends[:-1]], strict=True):
     if end == start:
