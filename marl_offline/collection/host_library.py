@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from marl_offline.collection import host_online, host_record, policies
+from marl_offline.collection import host_loop, host_record, policies
 from marl_offline.environments.api import HostEnvironment, observation_hash
 from marl_offline.evaluation import host_rollouts
 from marl_offline.types import Learner
@@ -32,32 +32,33 @@ LEVELS = {
 
 
 def snapshot_returns(
-  environment: HostEnvironment, policy: Callable, actors: Any, noise: float, seed: int, episodes: int
+  environment: HostEnvironment, policy: Callable, actors: Any, noise: np.ndarray, seed: int, episodes: int
 ) -> np.ndarray:
-  """Mean return of each snapshot [Z, ...] with noise on its actions, all at once. policy: see host_record. -> [Z]."""
+  """Mean return of each snapshot [Z, ...] with noise [Z] on actions, all at once. policy: see host_record. -> [Z]."""
 
-  def act(actors, memory, obs, key):
+  def act(state, memory, obs, key):
+    actors, noise = state
     action = policy(actors, obs)
     return jnp.clip(action + noise * jax.random.normal(key, action.shape), -1.0, 1.0), memory
 
   play = host_rollouts.evaluator(environment, Learner(None, None, act), episodes, seed)
-  return play(actors).mean(axis=1)
+  return play((actors, np.float32(noise))).mean(axis=1)
 
 
 def mean_lengths(
-  environment: HostEnvironment, policy: Callable, actors: Any, noise: float, seed: int, episodes: int
+  environment: HostEnvironment, policy: Callable, actors: Any, noise: np.ndarray, seed: int, episodes: int
 ) -> np.ndarray:
-  """Mean steps of an episode of each snapshot [Z, ...]. -> [Z]."""
+  """Mean steps of an episode of each snapshot [Z, ...] with noise [Z]. -> [Z]."""
   act, lengths = host_record.actor(environment, policy), []
-  for z in range(len(jax.tree.leaves(actors)[0])):
-    behavior = host_record.Behavior(jax.tree.map(lambda leaf: leaf[z], actors), noise, 0)  # noqa: B023
+  for z in range(len(noise)):
+    behavior = host_record.Behavior(jax.tree.map(lambda leaf: leaf[z], actors), float(noise[z]), 0)  # noqa: B023
     _, steps = host_record.play(environment, act, behavior, episodes, (seed, z), environment.horizon)
     lengths.append(steps.mean())
   return np.array(lengths)
 
 
-def choose(task: str, returns: np.ndarray, calm_returns: np.ndarray) -> dict[str, Any]:
-  """Which snapshots make which quality, by their mean returns [Z] with the learner's noise, and with CALM of it.
+def choose(task: str, returns: np.ndarray, calm_returns: np.ndarray, noise: np.ndarray) -> dict[str, Any]:
+  """Which snapshots make which quality, by their mean returns [Z] with the learner's noise [Z], and with CALM of it.
 
   Medium and expert are the first at their levels. Medium-replay is spread evenly from the beginning to medium, or as
   much further as the published mean needs, earlier play weighted up to meet it.
@@ -71,18 +72,21 @@ def choose(task: str, returns: np.ndarray, calm_returns: np.ndarray) -> dict[str
   last = max(medium, policies.first_at(f"{task}, replay", means, levels["medium-replay"]))
   replay = np.unique(np.linspace(0, last, min(REPLAY_SNAPSHOTS, last + 1)).round().astype(int))
   shares = policies.tilted_shares(returns[replay], levels["medium-replay"])
+  calm, pair = CALM * noise, [medium, expert]
   return {
-    "medium-replay": {"snapshots": replay.tolist(), "shares": shares.tolist(), "noise": [1.0] * len(replay)},
-    "medium": {"snapshots": [medium], "shares": [1.0], "noise": [CALM]},
-    "expert": {"snapshots": [expert], "shares": [1.0], "noise": [CALM]},
-    "medium-expert": {"snapshots": [medium, expert], "shares": [0.5, 0.5], "noise": [CALM, CALM]},
+    "medium-replay": {"snapshots": replay.tolist(), "shares": shares.tolist(), "noise": noise[replay].tolist()},
+    "medium": {"snapshots": [medium], "shares": [1.0], "noise": [calm[medium]]},
+    "expert": {"snapshots": [expert], "shares": [1.0], "noise": [calm[expert]]},
+    "medium-expert": {"snapshots": pair, "shares": [0.5, 0.5], "noise": calm[pair].tolist()},
   }
 
 
 def from_run(
-  environment: HostEnvironment, policy: Callable, run: host_online.Run, plan: host_online.Plan, seed: int, **facts: Any
+  environment: HostEnvironment, policy: Callable, run: host_loop.Run, plan: Any, seed: int, **facts: Any
 ) -> policies.Library:
-  """Scores a finished run's snapshots and keeps those that the qualities need. facts: who learned, with what.
+  """Scores a finished run's snapshots and keeps those that the qualities need.
+
+  plan: has snapshots, every, the rounds between two of them, and env_steps of a round. facts: who learned, with what.
 
   Raises:
     ValueError: the run did not get as far as the qualities need.
@@ -91,24 +95,27 @@ def from_run(
   episodes = max(1, SCORED_STEPS // environment.horizon)
   print(f"{environment.name}: scoring {plan.snapshots + 1} snapshots with {episodes} episodes each", flush=True)
   returns, calm = (
-    snapshot_returns(environment, policy, actors, noise * plan.noise, seed + 1, episodes) for noise in (1.0, CALM)
+    snapshot_returns(environment, policy, actors, share * run.noise, seed + 1, episodes) for share in (1.0, CALM)
   )
-  roles = choose(environment.name, returns, calm)
+  roles = choose(environment.name, returns, calm, run.noise)
   replay = roles["medium-replay"]  # its shares are of episodes; data sets are shared out by rows
   chosen = jax.tree.map(lambda leaf: leaf[replay["snapshots"]], actors)
-  rows = replay["shares"] * mean_lengths(environment, policy, chosen, plan.noise, seed + 2, episodes)
+  rows = replay["shares"] * mean_lengths(
+    environment, policy, chosen, run.noise[replay["snapshots"]], seed + 2, episodes
+  )
   replay["shares"] = (rows / rows.sum()).tolist()
-  steps = np.arange(plan.snapshots + 1) * plan.every * plan.copies
+  steps = np.arange(plan.snapshots + 1) * plan.every * plan.env_steps
   facts |= {
     "task": environment.name,
     "environment": {"version": environment.version, "observation_hash": observation_hash(environment)},
     "seed": seed,
-    "noise_std": plan.noise,
+    "noise_std": 1.0,  # what the qualities give factors on; libraries of before had it otherwise
     "curve": {
       "env_steps": steps.tolist(),
       "return": np.round(returns.astype(float), 1).tolist(),
       "calm_return": np.round(calm.astype(float), 1).tolist(),
-      "meaning": f"mean over {episodes} episodes, with noise of {plan.noise} on every action; calm: with {CALM} of it",
+      "meaning": f"mean over {episodes} episodes, with the learner's noise on every action; calm: with {CALM} of it",
+      "noise": np.round(run.noise, 4).tolist(),
     },
   }
   return policies.build([jax.tree.map(lambda leaf: leaf[z], actors) for z in range(len(returns))], roles, facts)  # noqa: B023

@@ -1,7 +1,7 @@
 """Online, off-policy training in an environment on the host: B copies step together, then a scan of updates follows.
 
 A round is one control step of every copy and as many updates as the plan wants for it. All that follows depends on a
-Run alone, a tree of arrays: kept and gone on from, it is the same run.
+Run alone (see host_loop): kept and gone on from, it is the same run.
 """
 
 import dataclasses
@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
+from marl_offline.collection import host_loop
+from marl_offline.collection.host_loop import Run
 from marl_offline.environments.api import HostEnvironment
 from marl_offline.types import Learner, Transition
 
@@ -35,6 +36,11 @@ class Plan:
     """Rounds between two snapshots."""
     return self.rounds // self.snapshots
 
+  @property
+  def env_steps(self) -> int:
+    """Of all copies in a round."""
+    return self.copies
+
 
 class Play(NamedTuple):
   """A run between two rounds."""
@@ -45,15 +51,6 @@ class Play(NamedTuple):
   action: np.ndarray  # [B, N, A] to be taken next
   gathered: np.ndarray  # [B] float64, each copy's return so far in its episode
   round: np.ndarray  # [] rounds that are done
-
-
-class Run(NamedTuple):
-  """A run between two snapshots. Z = plan.snapshots."""
-
-  play: Play
-  # [Z + 1, N, ...] float16: the policies of the beginning and of each snapshot; later ones are not there yet
-  actors: Any
-  returns: np.ndarray  # [Z + 1] mean return with noise of the episodes that ended since the one before; nan: none did
 
 
 def begin(environment: HostEnvironment, learner: Learner, plan: Plan, seed: int) -> Run:
@@ -67,72 +64,37 @@ def begin(environment: HostEnvironment, learner: Learner, plan: Plan, seed: int)
       raise ValueError(f"{name}={value} is too small for online training")
   if plan.rounds % plan.snapshots or plan.warmup >= plan.rounds:
     raise ValueError(f"rounds={plan.rounds} must be a multiple of snapshots={plan.snapshots} and above {plan.warmup=}")
-  world, state = environment.reset(_generator(seed, 0), plan.copies), learner.init(jax.random.key(seed))
+  world, state = environment.reset(np.random.default_rng((seed, 0)), plan.copies), learner.init(jax.random.key(seed))
   shape = plan.copies, environment.num_agents, environment.action_size
   action = np.asarray(_uniform(jax.random.key(seed), 0, shape))
   rows = _rows(environment, world, action, np.zeros(shape[:2]), np.zeros(plan.copies), world)
   buffer = jax.tree.map(lambda leaf: jnp.zeros((plan.rounds * plan.copies, *leaf.shape[1:])), rows)
   play = Play(state, buffer, world, action, np.zeros(plan.copies), np.array(0))
-  actors = jax.tree.map(lambda leaf: np.zeros((plan.snapshots + 1, *leaf.shape), np.float16), state.actors)
-  run = Run(play, actors, np.full(plan.snapshots + 1, np.nan))
-  _keep(run, 0, [])
-  return run
+  return host_loop.begin(play, plan.snapshots, plan.noise)
 
 
 def train(
   environment: HostEnvironment, learner: Learner, plan: Plan, seed: int, run: Run, keep: Callable, title: str = ""
 ) -> Run:
-  """The run to its end, with a bar. keep: Run -> None, called after each snapshot but the last. The Run is used up."""
-  done = int(run.play.round)
-  with tqdm(total=plan.rounds, initial=done, desc=title, unit="round", smoothing=0.1) as bar:
-    while done < plan.rounds:
-      finished = []
-      for _ in range(plan.every):
-        play, returns = advance(environment, learner, plan, run.play, seed)
-        run, finished = run._replace(play=play), finished + returns
-      done += plan.every
-      _keep(run, done // plan.every, finished)
-      bar.update(plan.every)
-      if finished:
-        bar.set_postfix_str(f"return {np.mean(finished):.1f}", refresh=False)
-      if done < plan.rounds:
-        keep(run)
-  return run
+  """The run to its end, with a bar; see host_loop.train."""
 
+  def one_round(play):
+    return advance(environment, learner, plan, play, seed)
 
-def _keep(run: Run, place: int, finished: list[float]) -> None:
-  """Writes a snapshot into its place."""
-  if finished:
-    run.returns[place] = np.mean(finished)
-  for kept, leaf in zip(jax.tree.leaves(run.actors), jax.tree.leaves(run.play.learner.actors), strict=True):
-    kept[place] = leaf
+  return host_loop.train(plan, run, one_round, lambda play: plan.noise, keep, title)
 
 
 def advance(environment: HostEnvironment, learner: Learner, plan: Plan, play: Play, seed: int) -> tuple[Play, list]:
   """One round. -> Play, returns of the episodes that ended in it. Learner and buffer of the old Play are donated."""
   world, reward, terminated, truncated = environment.step(play.world, play.action)
   rows = _rows(environment, play.world, play.action, reward, terminated, world)
-  gathered, ended = play.gathered + reward.mean(axis=1), terminated | truncated
-  finished = gathered[ended].tolist()
-  number, obs = int(play.round) + 1, rows.next_obs
-  if ended.any():
-    fresh = environment.reset(_generator(seed, number), int(ended.sum()))
-    world = jax.tree.map(functools.partial(_replaced, ended), world, fresh)
-    gathered, obs = np.where(ended, 0.0, gathered), environment.observe(world).astype(np.float32)
+  number, gathered, ended = int(play.round) + 1, play.gathered + reward.mean(axis=1), terminated | truncated
+  world, gathered, finished = host_loop.restarted(environment, world, gathered, ended, (seed, number))
+  obs = environment.observe(world).astype(np.float32) if finished else rows.next_obs
   learn = _learn if number > plan.warmup else _store
   key = jax.random.key(seed)
   state, buffer, action = learn(learner, plan, play.learner, play.buffer, rows, obs, key, number - 1)
   return Play(state, buffer, world, np.asarray(action), gathered, np.array(number)), finished
-
-
-def _generator(seed: int, number: int) -> np.random.Generator:
-  return np.random.default_rng((seed, number))
-
-
-def _replaced(where: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-  joined = old.copy()
-  joined[where] = new
-  return joined
 
 
 def _rows(environment, world, action, reward, terminated, after) -> Transition:

@@ -62,11 +62,11 @@ class Played(NamedTuple):
   reward: jax.Array
 
 
-def _dense(key, inputs, outputs, gain):
+def dense(key, inputs, outputs, gain):
   return {"w": jax.nn.initializers.orthogonal(gain)(key, (inputs, outputs)), "b": jnp.zeros(outputs)}
 
 
-def _mlp(layers, x):
+def mlp(layers, x):
   for layer in layers[:-1]:
     x = jax.nn.relu(x @ layer["w"] + layer["b"])
   return x @ layers[-1]["w"] + layers[-1]["b"]
@@ -75,8 +75,8 @@ def _mlp(layers, x):
 def init_actor(key, num_agents, obs_size, hidden, action_size=2, log_std=-0.5):
   """Two shared ReLU layers; each agent adds its own `identity` before the first ReLU."""
   keys = jax.random.split(key, 4)
-  layers = [_dense(keys[0], obs_size, hidden, 1.4), _dense(keys[1], hidden, hidden, 1.4)]
-  layers.append(_dense(keys[2], hidden, action_size, 0.01))
+  layers = [dense(keys[0], obs_size, hidden, 1.4), dense(keys[1], hidden, hidden, 1.4)]
+  layers.append(dense(keys[2], hidden, action_size, 0.01))
   identity = 0.1 * jax.random.normal(keys[3], (num_agents, hidden))
   return {"layers": layers, "identity": identity, "log_std": jnp.full((num_agents, action_size), log_std, jnp.float32)}
 
@@ -85,7 +85,7 @@ def mean_action(actor, obs):
   """tanh mean of every agent. obs [..., N, O] -> [..., N, A] in [-1, 1]."""
   first, *rest = actor["layers"]
   hidden = jax.nn.relu(obs @ first["w"] + first["b"] + actor["identity"])
-  return jnp.tanh(_mlp(rest, hidden))
+  return jnp.tanh(mlp(rest, hidden))
 
 
 def log_density(actor, mean, action):
@@ -101,7 +101,7 @@ def init_team(key, size, config, optimizer):
   actor = init_actor(key_actor, num_agents, obs_size, config.hidden, log_std=config.initial_log_std)
   inputs = num_agents * obs_size + 1
   shape = (inputs, 2 * config.hidden, 2 * config.hidden, num_agents)
-  critic = [_dense(k, i, o, g) for k, i, o, g in zip(keys, shape[:-1], shape[1:], (1.4, 1.4, 1.0), strict=True)]
+  critic = [dense(k, i, o, g) for k, i, o, g in zip(keys, shape[:-1], shape[1:], (1.4, 1.4, 1.0), strict=True)]
   return Team(actor, critic, optimizer.init((actor, critic)))
 
 
@@ -142,31 +142,36 @@ def advantages(reward, value, gamma, trace):
   return jax.lax.scan(one_step, jnp.zeros_like(value[0]), reward + gamma * following - value, reverse=True)[1]
 
 
-def ppo_loss(params, batch, config):
+def ppo_loss(params, batch, config, policy=mean_action):
   """Clipped surrogate - entropy bonus + squared value error, over a minibatch of copies' steps [B, N, ...]."""
   actor, critic = params
   obs, inputs, action, log_prob, advantage, target = batch
-  ratio = jnp.exp(log_density(actor, mean_action(actor, obs), action) - log_prob)
+  ratio = jnp.exp(log_density(actor, policy(actor, obs), action) - log_prob)
   surrogate = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - config.clip, 1 + config.clip) * advantage)
   entropy = jnp.mean(jnp.sum(actor["log_std"], axis=-1))
-  value_error = jnp.mean(jnp.square(_mlp(critic, inputs) - target))
+  value_error = jnp.mean(jnp.square(mlp(critic, inputs) - target))
   return -jnp.mean(surrogate) - config.entropy * entropy + value_error
 
 
 def learn(team: Team, played: Played, key: jax.Array, config: Config, optimizer, log_std_bound: jax.Array) -> Team:
   """A few epochs over what was played; the log standard deviation stays under its bound."""
   inputs = critic_inputs(played.obs)
-  value = _mlp(team.critic, inputs)
+  value = mlp(team.critic, inputs)
   advantage = advantages(played.reward * config.reward_scale, value, config.gamma, config.trace)
   target = value + advantage
   advantage = (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-6)
   data = (played.obs, inputs, played.action, played.log_prob, advantage, target)
-  steps = value.shape[0] * value.shape[1]
+  return descend(team, data, key, config, optimizer, log_std_bound)
+
+
+def descend(team: Team, data, key: jax.Array, config: Config, optimizer, log_std_bound, policy=mean_action) -> Team:
+  """Epochs of ppo_loss over data, its rows [T, C, ...] shuffled into minibatches. policy: actor, obs -> mean action."""
+  steps = data[0].shape[0] * data[0].shape[1]
   data = jax.tree.map(lambda x: x.reshape(steps, *x.shape[2:]), data)
 
   def one_minibatch(carry, rows):
     params, state = carry
-    grads = jax.grad(ppo_loss)(params, jax.tree.map(lambda x: x[rows], data), config)
+    grads = jax.grad(ppo_loss)(params, jax.tree.map(lambda x: x[rows], data), config, policy)
     updates, state = optimizer.update(grads, state, params)
     actor, critic = optax.apply_updates(params, updates)
     actor = {**actor, "log_std": jnp.minimum(actor["log_std"], log_std_bound)}

@@ -63,7 +63,8 @@ def make_optimizer(config: mappo.Config, iterations: int, speed: float = 1.0) ->
   return optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate))
 
 
-def _log_std_bound(config: mappo.Config, progress: jax.Array) -> jax.Array:
+def log_std_bound(config: mappo.Config, progress: jax.Array) -> jax.Array:
+  """What the log standard deviation may not exceed after a share of the run."""
   return config.initial_log_std + progress * (config.final_log_std - config.initial_log_std)
 
 
@@ -78,7 +79,7 @@ def together_chunk(game, config, iterations, optimizers, teams, run_key, first):
   def one_iteration(teams, iteration):
     key_play, *key_teams = jax.random.split(jax.random.fold_in(run_key, iteration), len(teams) + 1)
     played = mappo.play(game, tuple(team.actor for team in teams), key_play, config.copies)
-    bound = _log_std_bound(config, iteration / iterations)
+    bound = log_std_bound(config, iteration / iterations)
     teams = tuple(
       mappo.learn(team, episodes, key, config, optimizer, bound)
       for team, episodes, key, optimizer in zip(teams, played, key_teams, optimizers, strict=True)
@@ -106,7 +107,7 @@ def against_chunk(game, config, iterations, optimizer, teams, run_key, first, si
 
     played = jax.vmap(against)(opponents, jax.random.split(key_play, num_opponents))  # [P, T, C / P, N, ...]
     played = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1).reshape(x.shape[1], -1, *x.shape[3:]), played)
-    bound = _log_std_bound(config, iteration / iterations)
+    bound = log_std_bound(config, iteration / iterations)
     team = mappo.learn(team, played, key_learn, config, optimizer, bound)
     return (team,), _mean_return(played)[None]
 

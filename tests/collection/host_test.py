@@ -125,15 +125,15 @@ def test_a_plan_that_cannot_run_is_refused(field, value, words):
 
 def test_snapshots_are_scored_with_noise_all_at_once():
   actors = jnp.array([0.0, 0.5])
-  returns = host_library.snapshot_returns(environment(), by_time, actors, 0.0, 0, episodes=2)
+  returns = host_library.snapshot_returns(environment(), by_time, actors, np.zeros(2), 0, episodes=2)
   first = ((0.3 + 30) / 2 + (0.6 + 40) / 2) / 2  # world 0 lives 3 steps, world 1 four
   np.testing.assert_allclose(returns, [first, first + 0.5 * 3.5 / 2], rtol=1e-5)
-  noisy = host_library.snapshot_returns(environment(), by_time, actors, 0.3, 0, episodes=2)
-  assert np.abs(noisy - returns).max() > 1e-3
+  noisy = host_library.snapshot_returns(environment(), by_time, actors, np.array([0.0, 0.3]), 0, episodes=2)
+  assert noisy[0] == returns[0] and np.abs(noisy[1] - returns[1]) > 1e-3
 
 
 def test_lengths_by_hand():
-  lengths = host_library.mean_lengths(environment(), by_time, jnp.array([0.0, 0.5, 0.7]), 0.0, 0, episodes=4)
+  lengths = host_library.mean_lengths(environment(), by_time, jnp.array([0.0, 0.5, 0.7]), np.zeros(3), 0, episodes=4)
   np.testing.assert_array_equal(lengths, [3.5, 3.5, 3.5])  # worlds 0 and 2 live 3 steps, 1 and 3 four
 
 
@@ -141,16 +141,18 @@ def test_qualities_by_hand(monkeypatch):
   monkeypatch.setitem(host_library.LEVELS, "line", {"medium-replay": 3.0, "medium": 5.0, "expert": 9.0})
   monkeypatch.setattr(host_library, "REPLAY_SNAPSHOTS", 3)
   returns, calm = np.array([0.0, 2.0, 4.0, 6.0, 8.0, 10.0]), np.array([0.0, 1.0, 2.0, 5.0, 6.0, 9.0])
-  roles = host_library.choose("line", returns, calm)
+  noise = np.array([0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+  roles = host_library.choose("line", returns, calm, noise)
   assert roles["medium"]["snapshots"] == [3] and roles["expert"]["snapshots"] == [5]
   assert roles["medium-expert"]["snapshots"] == [3, 5] and roles["medium-expert"]["shares"] == [0.5, 0.5]
   replay = roles["medium-replay"]  # the mean of 0, 2, 4, 6 is 3: medium is far enough; 0, 2 (of 1.5), 6 are taken
-  assert replay["snapshots"] == [0, 2, 3]
+  assert replay["snapshots"] == [0, 2, 3] and replay["noise"] == [0.6, 0.4, 0.3]  # what the learner acted with
+  assert (roles["medium"]["noise"], roles["expert"]["noise"]) == ([0.15], [0.05])  # half of it
   np.testing.assert_allclose(np.dot(replay["shares"], [0.0, 4.0, 6.0]), 3.0, atol=1e-6)
   with pytest.raises(ValueError, match=r"line.*below the level 9"):
-    host_library.choose("line", returns, np.minimum(calm, 8.0))
+    host_library.choose("line", returns, np.minimum(calm, 8.0), noise)
   with pytest.raises(ValueError, match=r"ended at 6.0, below the level 9"):  # a policy that is lost is no expert
-    host_library.choose("line", returns, np.array([0.0, 1.0, 2.0, 5.0, 6.0, np.nan]))
+    host_library.choose("line", returns, np.array([0.0, 1.0, 2.0, 5.0, 6.0, np.nan]), noise)
 
 
 def test_a_library_of_networks_of_any_layout_comes_back(tmp_path):
