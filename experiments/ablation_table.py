@@ -45,7 +45,7 @@ def main() -> None:
   """The binary."""
   name = runs.choose("study", FLAGS.study, studies.STUDIES)
   study, out = studies.STUDIES[name], pathlib.Path(FLAGS.out)
-  wanted = studies.cells(study, FLAGS.protocol, FLAGS.qualities, **grid.shortened(FLAGS))
+  wanted = studies.cells(study, FLAGS.protocol, FLAGS.data_dir, FLAGS.qualities, **grid.shortened(FLAGS))
   found = grid.fill(wanted, FLAGS)
   main_table.write(found, out, name)
   lines = [study.question, "", (out / f"{name}.md").read_text(), "Against the first row:", "", *differences(found)]

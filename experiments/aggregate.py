@@ -23,7 +23,6 @@ algorithms, seeds and numbers of evaluations on all tasks; what stands against t
 import collections
 import json
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -45,13 +44,13 @@ flags.DEFINE_string("environment", "mpe", "name in marl_eval.json", flag_values=
 flags.DEFINE_string("out", "results/mpe", "folder of the files", flag_values=FLAGS)
 flags.DEFINE_string("name", "aggregate", "name of the table and the picture", flag_values=FLAGS)
 
-Grid = dict[str, dict[str, dict]]  # algorithm -> task-quality -> cell
+Grid = dict[str, dict[str, dict]]  # algorithm -> data set -> cell
 RUNS = ("dataset", "seed")
 
 
 def place_of(cell: dict) -> str:
-  """What tells a cell's data and length apart: spread-random; with the number of updates where it is no protocol's."""
-  place = re.sub(r"-v\d+$", "", cell["dataset"]["name"])
+  """What tells a cell's data and length apart: the data set, with the number of updates where it is no protocol's."""
+  place = cell["dataset"]["name"]
   run = settings.PROTOCOLS[cell["protocol"]](*(cell[name] for name in ("algorithm", "task", "settings_of")))
   usual = run.gradient_steps + settings.behavior_updates(cell["config"])
   return place if cell["gradient_steps"] == usual else f"{place}, {cell['gradient_steps']} updates"

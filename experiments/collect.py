@@ -89,7 +89,10 @@ def open_library(
         host_behaviors.train_library(environment, name, folder, seed)
       else:
         policies.save(folder, name, library.train(environment, seed))
-    return policies.load(name, folder)
+    shelf = policies.load(name, folder)
+    if ("noise_std" in shelf.facts) != isinstance(environment, HostEnvironment):
+      raise ValueError("they are of the other learner (v1's or v2's); remove them to train anew")
+    return shelf
   except FileNotFoundError as error:
     raise runs.UserError(f"no policies of {name} ship with this version; --from_scratch trains them") from error
   except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -158,7 +161,7 @@ def played(recipe: Recipe, environment: PureEnvironment | HostEnvironment, rows:
 
 
 def references(task: str) -> dict[str, float]:
-  """Mean returns of uniform play and of the shipped library's last policy with its own noise, 1,000 episodes each.
+  """Mean returns of uniform play and of v1's last policy with its own noise, 1,000 episodes each.
 
   Of robots the expert, without noise. spread with a number of agents has no library; its other end is matched.py's
   player.

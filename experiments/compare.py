@@ -38,6 +38,7 @@ def read(folder: pathlib.Path) -> dict:
   return {
     **{name: flags_given[name] for name in ("algorithm", "task", "protocol", "set")},
     **{name: data[name] for name in ("quality", "origin", "sha256")},
+    "dataset": data["name"],
     "config": settings.in_use(cells.with_defaults(flags_given["algorithm"], config["run"]["config"])),
     "seeds": config["seeds"],
     "steps": np.asarray(steps).tolist(),
@@ -54,20 +55,20 @@ def label(run: dict) -> str:
 
 
 def merge(all_runs: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
-  """(task, quality, label) -> its runs, in the order given.
+  """(task, data set, label) -> its runs, in the order given.
 
   Raises:
     UserError: one seed twice, or two runs of one name that differ in data, length or configuration.
   """
   cells = collections.defaultdict(list)
   for run in all_runs:
-    group = cells[run["task"], run["quality"], label(run)]
+    group = cells[run["task"], run["dataset"], label(run)]
     for other in group:
       if set(other["seeds"]) & set(run["seeds"]):
-        raise runs.UserError(f"--run: seed {run['seeds'][0]} of {label(run)} on {run['quality']} is there twice")
+        raise runs.UserError(f"--run: seed {run['seeds'][0]} of {label(run)} on {run['dataset']} is there twice")
       for name in ("config", "sha256", "gradient_steps"):
         if run[name] != other[name]:
-          raise runs.UserError(f"--run: two runs of {label(run)} on {run['quality']} differ in {name}; compare apart")
+          raise runs.UserError(f"--run: two runs of {label(run)} on {run['dataset']} differ in {name}; compare apart")
     group.append(run)
   return cells
 
@@ -79,7 +80,7 @@ def table(cells: dict) -> tuple[str, list[dict]]:
     "|---|---|---|---|---|---|---|---|",
   ]
   rows = []
-  for (task, quality, name), group in sorted(cells.items()):
+  for (task, dataset, name), group in sorted(cells.items()):
     final = np.concatenate([run["score"][:, -1] for run in group])
     reached = [run["steps"][-1] for run in group]
     done = ", ".join(map(str, reached)) if min(reached) < group[0]["gradient_steps"] else ""
@@ -88,7 +89,8 @@ def table(cells: dict) -> tuple[str, list[dict]]:
     row = {
       **{
         "task": task,
-        "quality": quality,
+        "quality": group[0]["quality"],
+        "dataset": dataset,
         "algorithm": name,
         "seeds": [seed for run in group for seed in run["seeds"]],
       },
@@ -107,7 +109,7 @@ def table(cells: dict) -> tuple[str, list[dict]]:
       steps += f", the first {fitting} on a model of the behavior"
     each = ", ".join(f"{score:.1f}" for score in final)
     lines.append(
-      f"| {task} {quality} | {name} | {steps} | {len(final)} | {final.mean():.1f} +- {final.std():.1f} | {each} "
+      f"| {dataset} | {name} | {steps} | {len(final)} | {final.mean():.1f} +- {final.std():.1f} | {each} "
       f"| {data:.1f} | {told} |"
     )
   return "\n".join(lines) + "\n", rows
@@ -117,11 +119,11 @@ def draw(path: pathlib.Path, cells: dict) -> None:
   """One panel a data set; thin lines are seeds, thick ones their mean, dashed the data set, dotted the papers."""
   from matplotlib.figure import Figure
 
-  panels = sorted({(task, quality) for task, quality, _ in cells})
+  panels = sorted({(task, dataset) for task, dataset, _ in cells})
   figure = Figure(figsize=(5.2 * len(panels), 4.8), layout="constrained")
   shown = {}  # label -> line, for one legend under all panels
   for axes, panel in zip(np.ravel(figure.subplots(1, len(panels), sharey=True, squeeze=False)), panels, strict=True):
-    groups = {name: group for (task, quality, name), group in cells.items() if (task, quality) == panel}
+    groups = {name: group for (task, dataset, name), group in cells.items() if (task, dataset) == panel}
     for index, (name, group) in enumerate(sorted(groups.items())):
       color = table_view.COLORS.get(name, f"C{index}")
       for run in group:
@@ -134,7 +136,7 @@ def draw(path: pathlib.Path, cells: dict) -> None:
         shown["paper, on its own data"] = axes.axhline(paper.mean, color=color, ls=":", lw=1.2)
       data = float(scores.normalized(panel[0], group[0]["dataset_mean"]))
     shown["data set's mean"] = axes.axhline(data, color="black", ls="--", lw=1.2)
-    axes.set(title=" ".join(panel), xlabel="gradient steps", xlim=(0, None))
+    axes.set(title=panel[1], xlabel="gradient steps", xlim=(0, None))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
   figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)

@@ -107,7 +107,7 @@ def markdown(facts: list[dict[str, Any]]) -> str:
 
 def called(row: dict[str, Any]) -> str:
   """A run in a table or a picture."""
-  return f"{row['algorithm']} on {row['task']} {row['quality']}, {row['config']['ensemble_size']} critics"
+  return f"{row['algorithm']} on {row['dataset']}, {row['config']['ensemble_size']} critics"
 
 
 def draw(path: pathlib.Path, facts: list[dict[str, Any]]) -> None:
@@ -140,8 +140,8 @@ def main() -> None:
     f"Newest checkpoint of each run, online critics, {FLAGS.rows:,} rows of its data, means over rows and seeds; k of "
     "the next actions by the target policies, k = 0 the data's own. u_k and weights: arXiv:2511.07629 equation 7."
   )
-  text = "\n".join([markdown(facts), words, ""])
-  print(text + "\n" + metric_curves.write(pathlib.Path(FLAGS.out), FLAGS.name, text, facts, lambda p: draw(p, facts)))
+  text, out = "\n".join([markdown(facts), words, ""]), pathlib.Path(FLAGS.out)
+  print(text + "\n" + metric_curves.write(out, FLAGS.name, text, facts, lambda p: draw(p, facts), "the runs are kept"))
 
 
 if __name__ == "__main__":

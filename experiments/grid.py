@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from experiments import cells, processes, runs, train, train_request
 from experiments.cells import Cell
+from experiments.recipes import Recipe
 from experiments.runs import Ended
 from marl_offline.datasets.storage import DataError
 from marl_offline.training.memory import TooLarge
@@ -100,6 +101,7 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
     run = train_request.checked_run(cell.flags(0, 1))
     if (found := cells.load(path_of(out, cell))) and not flag_values.show:
       cells.require_current(found, run, path_of(out, cell))
+      require_data_of(cell, found["dataset"]["name"], flag_values.data_dir, path_of(out, cell))
       place = pathlib.Path(cell.dataset or pathlib.Path(flag_values.data_dir) / found["dataset"]["name"])
       runs.require_same_data(found["dataset"], place, path_of(out, cell))
   work = [] if flag_values.show else [
@@ -110,6 +112,20 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
     raise NonFinite(f"{len(failed)} of {len(work)} runs failed; " + "; ".join(failed))
   found = [cells.load(path_of(out, cell)) for cell in wanted]
   return [cell for cell in found if cell is not None]
+
+
+def require_data_of(cell: Cell, name: str, data_dir: str, what: pathlib.Path) -> None:
+  """Refuses a cell or a run of another version of its data set than would be trained on now.
+
+  Raises:
+    UserError: it is.
+  """
+  newest = runs.data_folder(data_dir, cell.task, cell.quality) or Recipe(cell.task, cell.quality).folder(data_dir)
+  now = pathlib.Path(cell.dataset or newest).name
+  if name != now:
+    raise runs.UserError(
+      f"{what} is of {name}, where {now} would be trained on now; move it, or take another --data_dir"
+    )
 
 
 def adopt(folders: Sequence[str], out: pathlib.Path) -> None:
@@ -177,6 +193,7 @@ def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
   given = cell.flags(block[0], len(block))
   if folder.exists():
     request = train_request.resumed(given, folder, flag_values.data_dir)
+    require_data_of(cell, runs.read_config(folder)["dataset"]["name"], flag_values.data_dir, folder)
   else:
     request = train_request.of_flags(given, folder, flag_values.data_dir)
   if (folder / "result.json").exists():

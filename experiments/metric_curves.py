@@ -100,13 +100,18 @@ def origin(found: Sequence[Mapping[str, Any]]) -> str:
   return f"Data sets {data}; {steps} gradient steps; {'; '.join(made)}; commits {', '.join(commits)}."
 
 
-def write(out: pathlib.Path, name: str, text: str, facts: Any, draw: Callable[[pathlib.Path], None]) -> str:
-  """name.md, name.json and name.png. -> the sentence that says where they are.
+KEPT = "the cells are kept; --show writes the rest from them"
+
+
+def write(
+  out: pathlib.Path, name: str, text: str, facts: Any, draw: Callable[[pathlib.Path], None], kept: str = KEPT
+) -> str:
+  """name.md, name.json and name.png. -> the sentence that says where they are. kept: what a full disk does not cost.
 
   Raises:
     UserError: the disk refuses.
   """
-  with runs.writing(None, "the cells are kept; --show writes the rest from them"):
+  with runs.writing(None, kept):
     out.mkdir(parents=True, exist_ok=True)
     logs.write_atomically(out / f"{name}.md", text.encode())
     logs.write_atomically(out / f"{name}.json", (json.dumps(facts, indent=1) + "\n").encode())

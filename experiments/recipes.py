@@ -89,10 +89,8 @@ class Recipe:
     Raises:
       UserError: rows is not positive, or of a particle task no multiple of the episode's length.
     """
-    wanted, any_length = (
-      ROWS[self.quality][self.task] if self.rows is None else self.rows,
-      self.task in settings.MUJOCO_TASKS,
-    )
+    wanted = ROWS[self.quality][self.task] if self.rows is None else self.rows
+    any_length = self.task in settings.MUJOCO_TASKS
     if any_length and wanted <= 0:
       raise UserError(f"rows={wanted} must be at least 1")
     if wanted <= 0 or (wanted % horizon and not any_length):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from experiments import settings
 from experiments.cells import Cell
 from experiments.hyperparameters import QUALITIES
+from experiments.recipes import Recipe
 
 
 class Study(NamedTuple):
@@ -18,7 +19,8 @@ class Study(NamedTuple):
   rows: tuple[tuple[str, tuple[str, ...]], ...]  # algorithm, its --set changes
   task: str = "spread"
   qualities: Sequence[str] = QUALITIES
-  dataset: str | None = None  # folders of ours that are not the standard ones; {quality} stands for the quality
+  roles: bool = False  # the two say which data, where they are not the newest: see recipes.Recipe
+  version: str | None = None
   protocols: tuple[str, ...] = ()  # each row once with each; (): with --protocol alone
 
 
@@ -40,7 +42,6 @@ def of_sizes(*sizes: int, more: Sequence[tuple[str, tuple[str, ...]]] = ()) -> t
 
 
 UNIFORM = ("spacql", ("sharpness=0.0",))
-SHARED = "data/spread-{quality}-v1"
 RELATIVE, FIXED, OWN = "disagreement=relative", "disagreement=fixed", "target=own"
 STUDIES = {
   "control": Study(
@@ -80,7 +81,7 @@ STUDIES = {
     "The same on expert data with fixed roles (experiments.collect --task spread --quality expert --fixed_roles).",
     tuple((algorithm, ()) for algorithm in OPERATORS),
     qualities=("expert",),
-    dataset="data/spread-{quality}_roles-v1",
+    roles=True,
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
   "shared_networks": Study(
@@ -91,13 +92,13 @@ STUDIES = {
       *((algorithm, ()) for algorithm in ("matd3_bc", "iql", "bc")),
     ),
     qualities=("medium-replay", "medium", "expert"),
-    dataset=SHARED,
+    version="v1",
   ),
   "shared_protocols": Study(
     "What the released code's minibatches and layer normalization do to the expert scores on v1.",
     tuple((algorithm, ()) for algorithm in OPERATORS),
     qualities=("expert",),
-    dataset=SHARED,
+    version="v1",
     protocols=("paper", "fixed_minibatches", "released_code", "layer_norm"),
   ),
   "alpha": Study(
@@ -126,16 +127,21 @@ STUDIES = {
 }
 
 
-def cells(study: Study, protocol: str, qualities: Sequence[str] | None = None, **shortened) -> list[Cell]:
+def cells(
+  study: Study, protocol: str, data_dir: str, qualities: Sequence[str] | None = None, **shortened
+) -> list[Cell]:
   """All cells of a study, a row after the other."""
   places = qualities or study.qualities
   return [
-    Cell(algorithm, study.task, quality, each, changes, _folder(study, quality), **shortened)
+    Cell(algorithm, study.task, quality, each, changes, _folder(study, quality, data_dir), **shortened)
     for each in study.protocols or (protocol,)
     for algorithm, changes in study.rows
     for quality in places
   ]
 
 
-def _folder(study: Study, quality: str) -> str | None:
-  return study.dataset and study.dataset.format(quality=quality)
+def _folder(study: Study, quality: str, data_dir: str) -> str | None:
+  """None: the newest."""
+  if not (study.roles or study.version):
+    return None
+  return str(Recipe(study.task, quality, roles=study.roles, version=study.version).folder(data_dir))

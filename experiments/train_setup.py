@@ -8,6 +8,7 @@ import uuid
 from typing import Any
 
 from experiments import runs, settings, train_request
+from experiments.recipes import Recipe
 from experiments.runs import UserError
 from marl_offline.datasets import storage
 from marl_offline.datasets.storage import DataError
@@ -26,17 +27,22 @@ def find_or_make_data(request: train_request.Request) -> pathlib.Path:
   if request.given["dataset"]:
     folder = pathlib.Path(request.given["dataset"])
     if not (folder / "card.json").is_file():
-      raise UserError(f"--dataset={folder} is not a data set: it has no card.json")
+      raise UserError(
+        f"--dataset={folder} is not a data set: it has no card.json; ours are made by experiments.collect"
+      )
     return folder
   if request.began_with and request.began_with.is_dir():
     return request.began_with  # though a newer version may have come since
   if folder := runs.data_folder(request.data_dir, task, quality):
+    *older, newest = (Recipe(task, quality, version=each).folder("").name for each in Recipe(task, quality).versions)
+    if folder.name in older:
+      print(f"training on {folder}; experiments.collect makes {newest} now", flush=True)
     return folder
-  from experiments import collect, recipes  # the collectors are imported only when they are needed
+  from experiments import collect  # the collectors are imported only when they are needed
 
   print(f"no {quality} data of {task} in {request.data_dir}; making it", flush=True)
   try:
-    return pathlib.Path(collect.make(recipes.Recipe(task, quality), request.data_dir))
+    return pathlib.Path(collect.make(Recipe(task, quality), request.data_dir))
   except (DataError, UserError):
     if folder := runs.data_folder(request.data_dir, task, quality):  # another run made it meanwhile
       return folder

@@ -66,12 +66,13 @@ def markdown(facts: list[dict]) -> str:
     lines += ["| data | | CFCQL | ICQL-QS | ICQL-QS / CFCQL | seeds |", "|---|---|---|---|---|---|"]
     for quality in dict.fromkeys(row["quality"] for row in facts):
       both = [at.get((quality, algorithm)) for algorithm in ALGORITHMS]
+      data = next(row["dataset"] for row in both if row)
       seeds = " and ".join(str(len(row["seeds"])) if row else "0" for row in both)
       for name, what in WORDS.items():
         entries = [row["numbers"][name][part] if row else None for row in both]
         share = "-" if None in entries or name == "target_mean" else f"{entries[1]['mean'] / entries[0]['mean']:.2f}"
         cfcql, icql_qs = (metric_curves.told(entry) if entry else "-" for entry in entries)
-        lines.append(f"| {facts[0]['task']} {quality} | {what} | {cfcql} | {icql_qs} | {share} | {seeds} |")
+        lines.append(f"| {data} | {what} | {cfcql} | {icql_qs} | {share} | {seeds} |")
     lines.append("")
   return "\n".join(lines)
 
@@ -91,7 +92,7 @@ def draw(path: pathlib.Path, found: list[dict]) -> None:
     for row, name in enumerate(("target_std", "relative")):
       color = table_view.COLORS[cell["algorithm"]]
       shown[who] = metric_curves.band(axes[row, column], cell["steps"], series[name], color)
-    axes[0, column].set_title(cell["quality"], fontsize=10)
+    axes[0, column].set_title(cell["dataset"]["name"], fontsize=10)
   for row, name in enumerate(("target_std", "relative")):
     axes[row, 0].set_ylabel(WORDS[name])
     axes[row, 0].set_ylim(bottom=0)  # after all is drawn: it keeps the upper end where it is

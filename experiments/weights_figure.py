@@ -79,7 +79,7 @@ def markdown(facts: list[dict]) -> str:
     lines += ["|---" * (2 + len(names)) + "|"]
     for row in facts:
       entries = " | ".join(metric_curves.told(row["numbers"][name][part]) for name in names)
-      lines.append(f"| {row['task']} {row['quality']} | {len(row['seeds'])} | {entries} |")
+      lines.append(f"| {row['dataset']} | {len(row['seeds'])} | {entries} |")
     lines.append("")
   return "\n".join(lines)
 
@@ -99,7 +99,7 @@ def draw(path: pathlib.Path, found: list[dict]) -> None:
     metric_curves.band(axes[3, column], cell["steps"], series["k_eff"], "black")
     axes[0, column].axhline(1 / sizes, color="#777777", ls=":", lw=1.2)
     shown["all k alike"] = axes[3, column].axhline((sizes + 1) / 2, color="#777777", ls=":", lw=1.2)
-    axes[0, column].set_title(cell["quality"], fontsize=10)
+    axes[0, column].set_title(cell["dataset"]["name"], fontsize=10)
     metric_curves.logarithmic(axes[2, column])
   for row, words in enumerate(("$w_k$", "$w_k$, min-max\nover $k$", "$u_k$ (log)", r"$k_\mathrm{eff}$")):
     axes[row, 0].set_ylabel(words)

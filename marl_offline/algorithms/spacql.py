@@ -36,7 +36,7 @@ class Config:
   action_regularization: float = 1e-3
   normalization: str = "batch"  # of the critics' inputs; or data, layer
   sharpness: float = 1.0  # of the weights, u_k^-sharpness; 1 is the paper's, 0 weighs all k alike, 2 is the variance
-  # of the members' Q's; or relative: of how far each moves from the data's action; or fixed: sqrt(k), whatever they say
+  # u_k, absolute: of the members' Q's; relative: of how far each moves from the data's action; fixed: sqrt(k) whatever
   disagreement: str = "absolute"
   target: str = "minimum"  # over members, one target for all; or own: each member's by itself
   exact_subsets: bool = False  # average over all sets of k agents instead of drawing one; for few agents

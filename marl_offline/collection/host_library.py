@@ -16,13 +16,10 @@ SCORED_STEPS = 10_000  # of play that each snapshot is scored with: 400 episodes
 CALM = 0.5  # factor on the learner's noise for medium and expert, which lose a fifth of their return to all of it
 REPLAY_SNAPSHOTS = 10  # weights of that many robots' policies stay within a few megabytes
 # Mean returns that the qualities aim at, those of published data as tallied by OG-MARL. spread and HalfCheetah 2x3:
-# OMAR's, for HalfCheetah's expert the return that scores 100 there. tag and world: what has OMAR's normalised score on
-# the scale of our prey, moved as policies.TARGETS says. 6x1, Hopper and Ant: OMIGA's, HalfCheetah's expert raised to
-# OMAR's. Robots' were made with MuJoCo 2.0, where the same policies return something else. Walker2d: ours alone.
+# OMAR's, for HalfCheetah's expert the return that scores 100 there. 6x1, Hopper and Ant: OMIGA's, HalfCheetah's expert
+# raised to OMAR's. Robots' were made with MuJoCo 2.0, where the same policies return something else. Walker2d: ours.
 LEVELS = {
   "spread": {"medium-replay": 203.7, "medium": 273.4, "expert": 531.0},
-  "tag": {"medium-replay": -0.5, "medium": 56.4, "expert": 93.2},
-  "world": {"medium-replay": -1.7, "medium": 39.3, "expert": 50.9},
   "halfcheetah_2x3": {"medium-replay": 423.5, "medium": 1568.9, "expert": 3568.8},
   "halfcheetah_6x1": {"medium-replay": 655.8, "medium": 1425.7, "expert": 3568.8},
   "hopper_3x1": {"medium-replay": 746.4, "medium": 723.6, "expert": 2452.0},

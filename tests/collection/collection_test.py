@@ -122,6 +122,15 @@ def test_the_shipped_libraries_fit_their_environments(name):
     assert mappo.mean_action(library.actor(mixture[0][0]), obs).shape == (3, 2)
 
 
+def test_the_shipped_library_of_version_2_has_a_network_for_each_agent():
+  environment, library = particle_tasks.spread(), policies.load("spread")
+  assert library.facts["environment"]["version"] == environment.version
+  assert {"medium-replay", "medium", "expert"} <= set(library.facts["qualities"])
+  leaves = jax.tree.leaves(library.actors)
+  assert all(leaf.shape[:2] == (len(library.facts["kept"]), 3) for leaf in leaves)
+  assert all((leaf[-1, 0] != leaf[-1, 1]).any() for leaf in leaves)
+
+
 @pytest.fixture(scope="module")
 def recorded():
   environment = particle_tasks.spread()

@@ -37,8 +37,8 @@ def test_seeds_are_one_row_and_other_protocols_another(tmp_path):
   folders.append(make_run(tmp_path / "c", protocol="layer_norm"))
   status, out, err = call(tmp_path, *folders)
   assert status == 0, err
-  assert "| spread random | spacql | 20 (so far 20, 10) | 2 | 55.0 +- 5.0 | 50.0, 60.0 | 0.0 | 78.2 +- 14.0 |" in out
-  assert "| spread random | spacql (layer_norm) | 20 | 1 | 50.0 +- 0.0 | 50.0 | 0.0 | - |" in out
+  assert "| spread-random-v1 | spacql | 20 (so far 20, 10) | 2 | 55.0 +- 5.0 | 50.0, 60.0 | 0.0 | 78.2 +- 14.0 |" in out
+  assert "| spread-random-v1 | spacql (layer_norm) | 20 | 1 | 50.0 +- 0.0 | 50.0 | 0.0 | - |" in out
   rows = json.loads((tmp_path / "out" / "compare.json").read_text())
   assert [row["seeds"] for row in rows] == [[0, 1], [0]]
   assert (tmp_path / "out" / "compare.png").stat().st_size > 5000
@@ -47,7 +47,7 @@ def test_seeds_are_one_row_and_other_protocols_another(tmp_path):
 @pytest.mark.parametrize(
   ("change", "words"),
   [
-    ({"seed": 0}, "seed 0 of spacql on random is there twice"),
+    ({"seed": 0}, "seed 0 of spacql on spread-random-v1 is there twice"),
     ({"seed": 1, "data": "b" * 64}, "differ in sha256"),
   ],
 )

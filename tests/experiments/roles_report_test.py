@@ -42,4 +42,4 @@ def test_bad_folders_are_one_sentence(tmp_path):
   assert "--folder is needed" in binaries.sentence(*call()[::2])
   assert "nowhere" in binaries.sentence(*call("--folder=nowhere")[::2])
   other = binaries.make_data("tag", "random", tmp_path)
-  assert "is of tag; landmarks" in binaries.sentence(*call(f"--folder={other}")[::2])
+  assert "is of tag; the tasks here are spread" in binaries.sentence(*call(f"--folder={other}")[::2])

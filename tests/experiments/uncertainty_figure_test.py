@@ -62,7 +62,7 @@ def test_one_of_the_two_is_shown_alone(drawn, tmp_path):
   cells.save(tmp_path / "out" / "cells" / path.name, cells.load(path))
   status, out, err = call(tmp_path, "--show")
   assert status == 0, err
-  assert "| spread random | std over members | - |" in out and "| - | 0 and 2 |" in out
+  assert "| spread-random-v1 | std over members | - |" in out and "| - | 0 and 2 |" in out
 
 
 def test_bad_calls_are_one_sentence(tmp_path):
