@@ -4,8 +4,8 @@
 
 makes data whose agents share a draw with probability kappa (see marl_offline/collection/coupled.py) where it is
 missing, trains what is missing, and writes study.md, study.csv and study.png. The data sets differ in nothing else:
-same seed, same rows. Stop it whenever you like; the same command goes on, and several share the work. Exit status as
-main_table.
+same seed, same rows; medium and expert are by MAPPO, as in v1. Stop it whenever you like; the same command goes on, and
+several share the work. Exit status as main_table.
 """
 
 import pathlib

@@ -1,8 +1,8 @@
 """A scripted expert of spread whose roles are fixed: agent i drives to landmark i, whoever stands nearer.
 
-Our learned expert shares its network among the agents, and they take whatever landmark is free; its returns are 525
-with a standard deviation of 86. Agents with networks of their own, as behind the published data, tend to fixed roles,
-and so does this player: with GAIN, DRAG and STD its returns are 527 +- 71, the published expert data's 531 +- 71.
+The learned expert of v1 shares its network among the agents, and they take whatever landmark is free; its returns are
+525 with a standard deviation of 86. Agents with networks of their own, as behind the published data, tend to roles,
+and this player has nothing else. With GAIN, DRAG and STD its returns are 527 +- 71, those published 531 +- 71.
 """
 
 from typing import NamedTuple
