@@ -12,6 +12,7 @@ from marl_offline.environments.api import HostEnvironment, observation_hash
 from marl_offline.evaluation import host_rollouts
 from marl_offline.types import Learner
 
+CONFIRMED = 10  # times as many episodes confirm a snapshot that seems to be at a level: ten alone are partly luck
 SCORED_STEPS = 10_000  # of play that each snapshot is scored with: 400 episodes of 25 steps, ten of a thousand
 CALM = 0.5  # factor on the learner's noise for medium and expert, which lose a fifth of their return to all of it
 REPLAY_SNAPSHOTS = 10  # weights of that many robots' policies stay within a few megabytes
@@ -54,6 +55,17 @@ def mean_lengths(
   return np.array(lengths)
 
 
+def confirmed(calm_returns: np.ndarray, level: float, rescored: Callable[[int], float]) -> np.ndarray:
+  """The returns [Z], where those that seem to be at the level are replaced, in order, by better estimates, up to the
+  first that is at it by that too. rescored: snapshot -> its better estimate."""
+  found = calm_returns.copy()
+  for snapshot in np.flatnonzero(found >= level):
+    found[snapshot] = rescored(snapshot)
+    if found[snapshot] >= level:
+      break
+  return found
+
+
 def choose(task: str, returns: np.ndarray, calm_returns: np.ndarray, noise: np.ndarray) -> dict[str, Any]:
   """Which snapshots make which quality, by their mean returns [Z] with the learner's noise [Z], and with CALM of it.
 
@@ -94,6 +106,13 @@ def from_run(
   returns, calm = (
     snapshot_returns(environment, policy, actors, share * run.noise, seed + 1, episodes) for share in (1.0, CALM)
   )
+
+  def rescored(z):
+    one = jax.tree.map(lambda leaf: leaf[z : z + 1], actors)
+    return snapshot_returns(environment, policy, one, CALM * run.noise[z : z + 1], seed + 3, CONFIRMED * episodes)[0]
+
+  for quality in ("medium", "expert"):
+    calm = confirmed(calm, LEVELS[environment.name][quality], rescored)
   roles = choose(environment.name, returns, calm, run.noise)
   replay = roles["medium-replay"]  # its shares are of episodes; data sets are shared out by rows
   chosen = jax.tree.map(lambda leaf: leaf[replay["snapshots"]], actors)

@@ -137,6 +137,20 @@ def test_lengths_by_hand():
   np.testing.assert_array_equal(lengths, [3.5, 3.5, 3.5])  # worlds 0 and 2 live 3 steps, 1 and 3 four
 
 
+def test_a_lucky_snapshot_is_scored_again():
+  asked, better = [], {1: 4.0, 2: 8.0, 4: 6.0}
+
+  def rescored(z):
+    asked.append(z)
+    return better[z]
+
+  calm = np.array([0.0, 7.0, 6.0, 4.0, 9.0])
+  np.testing.assert_array_equal(host_library.confirmed(calm, 5.0, rescored), [0.0, 4.0, 8.0, 4.0, 9.0])
+  assert asked == [1, 2]  # 4 seems to be at it too, and comes too late
+  np.testing.assert_array_equal(host_library.confirmed(calm, 8.5, rescored), [0.0, 7.0, 6.0, 4.0, 6.0])
+  np.testing.assert_array_equal(calm, [0.0, 7.0, 6.0, 4.0, 9.0])
+
+
 def test_qualities_by_hand(monkeypatch):
   monkeypatch.setitem(host_library.LEVELS, "line", {"medium-replay": 3.0, "medium": 5.0, "expert": 9.0})
   monkeypatch.setattr(host_library, "REPLAY_SNAPSHOTS", 3)
