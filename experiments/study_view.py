@@ -139,7 +139,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _told(cell) -> str:
-  return "-" if cell is None else f"{cells.score(cell).mean():.1f} +- {cells.score(cell).std():.1f}"
+  if cell is None:
+    return "-"
+  score = cells.score(cell)
+  return table_view.spread(score.mean(), score.std() if len(score) > 1 else None)
 
 
 def _ahead(first, other) -> str:

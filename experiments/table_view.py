@@ -110,7 +110,7 @@ def _ours(r, at, place) -> str:
 
 
 def _papers(r) -> str:
-  return "-" if r is None or r["paper_mean"] is None else _spread(r["paper_mean"], r["paper_std"])
+  return "-" if r is None or r["paper_mean"] is None else spread(r["paper_mean"], r["paper_std"])
 
 
 def _less(r) -> str:
@@ -118,10 +118,11 @@ def _less(r) -> str:
 
 
 def _of_seeds(r: dict[str, Any], what: str) -> str:
-  return _spread(r[f"{what}_mean"], r[f"{what}_std"] if r["seeds"] > 1 else None)
+  return spread(r[f"{what}_mean"], r[f"{what}_std"] if r["seeds"] > 1 else None)
 
 
-def _spread(mean: float, std: float | None) -> str:
+def spread(mean: float, std: float | None) -> str:
+  """A mean, and the standard deviation where there is more than one seed."""
   return f"{mean:.1f}" + (f" +- {std:.1f}" if std is not None else "")
 
 

@@ -104,7 +104,7 @@ def test_the_table_says_who_is_ahead():
   # scores 0 and 100 against 50 and 50: means alike, standard error 50, one degree of freedom: t = 12.706
   points = [(0.5, cell("spacql", [159.8, 516.8])), (0.5, cell("cfcql", [338.3, 338.3])), (1.0, cell("bc", [159.8]))]
   text = study_view.markdown("kappa", points, ["a note"])
-  assert "| 0.5 | 50.0 +- 50.0 | 50.0 +- 0.0 | - |" in text and "| 1 | - | - | 0.0 +- 0.0 |" in text
+  assert "| 0.5 | 50.0 +- 50.0 | 50.0 +- 0.0 | - |" in text and "| 1 | - | - | 0.0 |" in text
   assert "| 0.5 | 0.0 [-635.3, 635.3] | - |" in text and "| 1 | - | - |" in text
   assert "a note\nCritics of every algorithm: 10." in text and "commits aaaaaaaaa." in text
 
