@@ -70,7 +70,7 @@ def test_a_trained_cell_alone(trained):
   status, out, err = call(folder, "--of=bc (batch_size=8)")
   assert status == 0, err
   file = json.loads((folder / "out" / "marl_eval.json").read_text())
-  runs = file["mpe"]["spread-random, 20 updates"]["bc (batch_size=8)"]
+  runs = file["mpe"]["spread-random-v1, 20 updates"]["bc (batch_size=8)"]
   assert list(runs) == ["seed_0", "seed_1"]
   assert list(runs["seed_1"]) == ["step_1", "step_2", "absolute_metrics"]  # marl-eval takes the last for the absolute
   first, final = runs["seed_1"]["step_1"], runs["seed_1"]["absolute_metrics"]
@@ -90,15 +90,15 @@ def test_comparisons_by_hand(written):
   facts = json.loads((folder / "out" / "aggregate.json").read_text())
   first, second = facts["against_each"]
   # two seeds each: {10, 20} against {10, 30}: 1/2, 0, 1, 0 -> 3/8; 50 against 40: 1. Mean 11/16
-  assert (first["over"], first["seeds"], first["datasets"]) == ("cfcql", 2, ["spread-random", "spread-expert"])
-  assert first["probability_each"] == {"spread-random": 0.375, "spread-expert": 1.0}
+  assert (first["over"], first["seeds"], first["datasets"]) == ("cfcql", 2, ["spread-random-v1", "spread-expert-v1"])
+  assert first["probability_each"] == {"spread-random-v1": 0.375, "spread-expert-v1": 1.0}
   assert first["probability_of_improvement"]["value"] == pytest.approx(11 / 16)
   assert first["iqm_of"]["value"] == pytest.approx((20 + 50) / 2)  # of 10, 20, 50, 50 the middle two
   assert first["iqm_over"]["value"] == pytest.approx((30 + 40) / 2)
   low, high = first["probability_of_improvement"]["ci95"]
   assert 0.5 <= low < 11 / 16 < high <= 1  # the second data set gives 1 in every draw
   # icql_qs has the expert data alone, with three seeds
-  assert (second["over"], second["seeds"], second["datasets"]) == ("icql_qs", 3, ["spread-expert"])
+  assert (second["over"], second["seeds"], second["datasets"]) == ("icql_qs", 3, ["spread-expert-v1"])
   assert second["probability_of_improvement"] == {"value": 0.0, "ci95": [0.0, 0.0]}
   assert "| cfcql | 2 | 2 | 0.69 [" in out and "| icql_qs | 1 | 3 | 0.00 [0.00, 0.00] |" in out
 
@@ -115,7 +115,7 @@ def test_profiles_are_of_those_with_every_data_set(written):
 
 def test_what_marl_eval_would_refuse_is_said(written):
   folder, out = written
-  assert "icql_qs lacks spread-random; the cells have other seeds" in out
+  assert "icql_qs lacks spread-random-v1; the cells have other seeds" in out
   assert (folder / "out" / "aggregate.png").stat().st_size > 5000
   status, out, err = call(folder, "--algorithms=spacql,cfcql", "--num_seeds=2")
   assert status == 0 and "marl-eval itself" not in out, err
