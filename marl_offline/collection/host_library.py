@@ -29,10 +29,8 @@ LEVELS = {
 }
 
 
-def snapshot_returns(
-  environment: HostEnvironment, policy: Callable, actors: Any, noise: np.ndarray, seed: int, episodes: int
-) -> np.ndarray:
-  """Mean return of each snapshot [Z, ...] with noise [Z] on actions, all at once. policy: see host_record. -> [Z]."""
+def scorer(environment: HostEnvironment, policy: Callable, seed: int, episodes: int) -> Callable:
+  """-> actors [Z, ...], noise [Z] on their actions -> mean return [Z] of each, all at once. policy: see host_record."""
 
   def act(state, memory, obs, key):
     actors, noise = state
@@ -40,7 +38,7 @@ def snapshot_returns(
     return jnp.clip(action + noise * jax.random.normal(key, action.shape), -1.0, 1.0), memory
 
   play = host_rollouts.evaluator(environment, Learner(None, None, act), episodes, seed)
-  return play((actors, np.float32(noise))).mean(axis=1)
+  return lambda actors, noise: play((actors, np.float32(noise))).mean(axis=1)
 
 
 def mean_lengths(
@@ -95,7 +93,7 @@ def from_run(
 ) -> policies.Library:
   """Scores a finished run's snapshots and keeps those that the qualities need.
 
-  plan: has snapshots, every, the rounds between two of them, and env_steps of a round. facts: who learned, with what.
+  plan: has rounds, snapshots and env_steps, those of a round. facts: who learned, with what.
 
   Raises:
     ValueError: the run did not get as far as the qualities need.
@@ -103,13 +101,12 @@ def from_run(
   actors = jax.tree.map(lambda leaf: leaf.astype(np.float32), run.actors)
   episodes = max(1, SCORED_STEPS // environment.horizon)
   print(f"{environment.name}: scoring {plan.snapshots + 1} snapshots with {episodes} episodes each", flush=True)
-  returns, calm = (
-    snapshot_returns(environment, policy, actors, share * run.noise, seed + 1, episodes) for share in (1.0, CALM)
-  )
+  score = scorer(environment, policy, seed + 1, episodes)
+  score_again = scorer(environment, policy, seed + 3, CONFIRMED * episodes)
+  returns, calm = (score(actors, share * run.noise) for share in (1.0, CALM))
 
   def rescored(z):
-    one = jax.tree.map(lambda leaf: leaf[z : z + 1], actors)
-    return snapshot_returns(environment, policy, one, CALM * run.noise[z : z + 1], seed + 3, CONFIRMED * episodes)[0]
+    return score_again(jax.tree.map(lambda leaf: leaf[z : z + 1], actors), CALM * run.noise[z : z + 1])[0]
 
   for quality in ("medium", "expert"):
     calm = confirmed(calm, LEVELS[environment.name][quality], rescored)
@@ -120,17 +117,18 @@ def from_run(
     environment, policy, chosen, run.noise[replay["snapshots"]], seed + 2, episodes
   )
   replay["shares"] = (rows / rows.sum()).tolist()
-  steps = np.arange(plan.snapshots + 1) * plan.every * plan.env_steps
+  steps = np.arange(plan.snapshots + 1) * host_loop.rounds_apart(plan) * plan.env_steps
   facts |= {
     "task": environment.name,
     "environment": {"version": environment.version, "observation_hash": observation_hash(environment)},
     "seed": seed,
-    "noise_std": 1.0,  # what the qualities give factors on; libraries of before had it otherwise
+    "noise_std": 1.0,  # what the qualities' noise is a factor on
     "curve": {
       "env_steps": steps.tolist(),
       "return": np.round(returns.astype(float), 1).tolist(),
       "calm_return": np.round(calm.astype(float), 1).tolist(),
-      "meaning": f"mean over {episodes} episodes, with the learner's noise on every action; calm: with {CALM} of it",
+      "meaning": f"mean over {episodes} episodes, with the learner's noise on every action; calm: with {CALM} of it, "
+      f"where a level seemed to be reached over {CONFIRMED} times as many",
       "noise": np.round(run.noise, 4).tolist(),
     },
   }

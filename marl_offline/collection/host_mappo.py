@@ -12,7 +12,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
 from marl_offline.collection import host_loop, mappo, online
 from marl_offline.collection.host_loop import Run
@@ -39,11 +38,6 @@ class Plan:
   snapshots: int = 100  # of the policies, evenly spread over the rounds; a divisor of them
 
   @property
-  def every(self) -> int:
-    """Rounds between two snapshots."""
-    return self.rounds // self.snapshots
-
-  @property
   def env_steps(self) -> int:
     """Of all copies in a round."""
     return self.steps * CONFIG.copies
@@ -57,19 +51,10 @@ class Scale(NamedTuple):
   variance: np.ndarray  # [S]
 
 
-@struct.dataclass
-class Learned:
-  """What is learned."""
-
-  actors: dict  # layers and log_std, [N, ...]
-  critic: list
-  optimizer: tuple
-
-
 class Play(NamedTuple):
   """A run between two rounds."""
 
-  learner: Learned
+  learner: mappo.Team  # layers and log_std of its actor are [N, ...]
   scale: Scale
   world: NamedTuple  # [C, ...] of the environment
   gathered: np.ndarray  # [C] float64, each copy's return so far in its episode
@@ -98,60 +83,54 @@ def begin(environment: HostEnvironment, plan: Plan, seed: int) -> Run:
   """Fresh parameters, fresh worlds.
 
   Raises:
-    ValueError: a number of the plan is not positive, snapshots does not divide rounds, or the minibatches are unequal.
+    ValueError: see host_loop.check; or the minibatches are unequal.
   """
-  for name, value in dataclasses.asdict(plan).items():
-    if value < 1:
-      raise ValueError(f"{name}={value} is too small for online training")
-  if plan.rounds % plan.snapshots:
-    raise ValueError(f"rounds={plan.rounds} must be a multiple of snapshots={plan.snapshots}")
+  host_loop.check(plan)
   if plan.env_steps % CONFIG.minibatches:
     raise ValueError(f"steps={plan.steps} times {CONFIG.copies} cannot be cut into {CONFIG.minibatches} minibatches")
   key_actors, *keys = jax.random.split(jax.random.key(seed), 4)
-  sizes = environment.num_agents, environment.obs_size, environment.action_size
-  actors = jax.vmap(functools.partial(_init_actor, sizes))(jax.random.split(key_actors, environment.num_agents))
-  shape = environment.state_size, 2 * CONFIG.hidden, 2 * CONFIG.hidden, 1
-  critic = [mappo.dense(k, i, o, g) for k, i, o, g in zip(keys, shape[:-1], shape[1:], (1.4, 1.4, 1.0), strict=True)]
+  one_actor = functools.partial(_init_actor, environment.obs_size, environment.action_size)
+  actors = jax.vmap(one_actor)(jax.random.split(key_actors, environment.num_agents))
+  critic = mappo.dense_layers(keys, (environment.state_size, 2 * CONFIG.hidden, 2 * CONFIG.hidden, 1), 1.0)
   optimizer = online.make_optimizer(CONFIG, plan.rounds).init((actors, critic))
   scale = Scale(np.zeros(()), np.zeros(environment.state_size), np.ones(environment.state_size))
   world = environment.reset(np.random.default_rng((seed, 0)), CONFIG.copies)
-  play = Play(Learned(actors, critic, optimizer), scale, world, np.zeros(CONFIG.copies), np.array(0))
-  return host_loop.begin(play, plan.snapshots, noise_of(play))
+  play = Play(mappo.Team(actors, critic, optimizer), scale, world, np.zeros(CONFIG.copies), np.array(0))
+  return host_loop.begin(plan, play, look)
 
 
-def _init_actor(sizes, key):
-  _, obs_size, action_size = sizes
-  shape = obs_size, CONFIG.hidden, CONFIG.hidden, action_size
-  keys, gains = jax.random.split(key, 3), (1.4, 1.4, 0.01)
-  layers = [mappo.dense(k, i, o, g) for k, i, o, g in zip(keys, shape[:-1], shape[1:], gains, strict=True)]
+def _init_actor(obs_size, action_size, key):
+  layers = mappo.dense_layers(
+    jax.random.split(key, 3), (obs_size, CONFIG.hidden, CONFIG.hidden, action_size), last_gain=0.01
+  )
   return {"layers": layers, "log_std": jnp.full(action_size, CONFIG.initial_log_std)}
 
 
-def noise_of(play: Play) -> float:
-  """Mean standard deviation of the policies' noise."""
-  return float(np.exp(play.learner.actors["log_std"]).mean())
+def look(play: Play) -> tuple[dict, float]:
+  """The policies, and the mean standard deviation of their noise."""
+  return play.learner.actor, float(np.exp(play.learner.actor["log_std"]).mean())
 
 
 def train(environment: HostEnvironment, plan: Plan, seed: int, run: Run, keep, title: str = "") -> Run:
   """The run to its end, with a bar; see host_loop.train."""
-  return host_loop.train(plan, run, lambda play: advance(environment, plan, play, seed), noise_of, keep, title)
+  return host_loop.train(plan, run, lambda play: advance(environment, plan, play, seed), look, keep, title)
 
 
 def advance(environment: HostEnvironment, plan: Plan, play: Play, seed: int) -> tuple[Play, list[float]]:
   """One round. -> Play, returns of the episodes that ended in it."""
   number, world, gathered = int(play.round) + 1, play.world, play.gathered
   key_noise, key_learn = jax.random.split(jax.random.fold_in(jax.random.key(seed), number))
-  rows, finished = [], []
+  rows, finished, state = [], [], np.float32(environment.state(world))
   for step in range(plan.steps):
-    obs, state = (np.float32(look(world)) for look in (environment.observe, environment.state))
-    action, log_prob = map(np.asarray, _act(play.learner.actors, obs, key_noise, step))
+    obs = np.float32(environment.observe(world))
+    action, log_prob = map(np.asarray, _act(play.learner.actor, obs, key_noise, step))
     world, reward, terminated, truncated = environment.step(world, np.clip(action, -1.0, 1.0))
-    team, ended = reward.mean(axis=1), terminated | truncated
+    team, ended, following = reward.mean(axis=1), terminated | truncated, np.float32(environment.state(world))
     told = (np.float32(array) for array in (team, terminated, ended))
-    rows.append(Played(obs, state, np.float32(environment.state(world)), action, log_prob, *told))
+    rows.append(Played(obs, state, following, action, log_prob, *told))
     place = seed, (number - 1) * plan.steps + step + 1
     world, gathered, returns = host_loop.restarted(environment, world, gathered + team, ended, place)
-    finished += returns
+    finished, state = finished + returns, np.float32(environment.state(world)) if returns else following
   played = jax.tree.map(lambda *each: np.stack(each), *rows)
   scale = seen_more(play.scale, played.state)
   center, width = np.float32(scale.mean), np.float32(np.sqrt(scale.variance) + 1e-6)
@@ -176,13 +155,7 @@ def advantages(reward, value, next_value, terminated, ended, gamma: float, trace
   limit, and not after a termination.
   """
   delta = reward + gamma * (1 - terminated) * next_value - value
-
-  def one_step(later, now):
-    delta, ended = now
-    later = delta + gamma * trace * (1 - ended) * later
-    return later, later
-
-  return jax.lax.scan(one_step, jnp.zeros_like(delta[0]), (delta, ended), reverse=True)[1]
+  return mappo.summed_back(delta, gamma * trace * (1 - ended))
 
 
 @jax.jit
@@ -203,7 +176,5 @@ def _learn(rounds, learned, played, center, width, key, number):
   target = advantage + value
   advantage = (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-6)
   data = (played.obs, inputs, played.action, played.log_prob, advantage[..., None], target[..., None])
-  team = mappo.Team(learned.actors, learned.critic, learned.optimizer)
   bound = online.log_std_bound(CONFIG, number / rounds)
-  team = mappo.descend(team, data, key, CONFIG, online.make_optimizer(CONFIG, rounds), bound, mean_action)
-  return Learned(team.actor, team.critic, team.optimizer)
+  return mappo.descend(learned, data, key, CONFIG, online.make_optimizer(CONFIG, rounds), bound, mean_action)

@@ -32,11 +32,6 @@ class Plan:
   snapshots: int = 100  # of the policies, evenly spread over the rounds; a divisor of them
 
   @property
-  def every(self) -> int:
-    """Rounds between two snapshots."""
-    return self.rounds // self.snapshots
-
-  @property
   def env_steps(self) -> int:
     """Of all copies in a round."""
     return self.copies
@@ -57,20 +52,18 @@ def begin(environment: HostEnvironment, learner: Learner, plan: Plan, seed: int)
   """Fresh parameters, fresh worlds, an empty buffer. The learner's state has its policies in `actors`.
 
   Raises:
-    ValueError: a number of the plan is not positive, or snapshots does not divide rounds.
+    ValueError: see host_loop.check; or the warm-up is the whole run.
   """
-  for name, value in dataclasses.asdict(plan).items():
-    if value < (0 if name == "noise" else 1):
-      raise ValueError(f"{name}={value} is too small for online training")
-  if plan.rounds % plan.snapshots or plan.warmup >= plan.rounds:
-    raise ValueError(f"rounds={plan.rounds} must be a multiple of snapshots={plan.snapshots} and above {plan.warmup=}")
+  host_loop.check(plan)
+  if plan.warmup >= plan.rounds:
+    raise ValueError(f"rounds={plan.rounds} must be above warmup={plan.warmup}")
   world, state = environment.reset(np.random.default_rng((seed, 0)), plan.copies), learner.init(jax.random.key(seed))
   shape = plan.copies, environment.num_agents, environment.action_size
   action = np.asarray(_uniform(jax.random.key(seed), 0, shape))
   rows = _rows(environment, world, action, np.zeros(shape[:2]), np.zeros(plan.copies), world)
   buffer = jax.tree.map(lambda leaf: jnp.zeros((plan.rounds * plan.copies, *leaf.shape[1:])), rows)
   play = Play(state, buffer, world, action, np.zeros(plan.copies), np.array(0))
-  return host_loop.begin(play, plan.snapshots, plan.noise)
+  return host_loop.begin(plan, play, functools.partial(_look, plan))
 
 
 def train(
@@ -81,7 +74,11 @@ def train(
   def one_round(play):
     return advance(environment, learner, plan, play, seed)
 
-  return host_loop.train(plan, run, one_round, lambda play: plan.noise, keep, title)
+  return host_loop.train(plan, run, one_round, functools.partial(_look, plan), keep, title)
+
+
+def _look(plan, play):
+  return play.learner.actors, plan.noise
 
 
 def advance(environment: HostEnvironment, learner: Learner, plan: Plan, play: Play, seed: int) -> tuple[Play, list]:

@@ -63,10 +63,18 @@ class Played(NamedTuple):
 
 
 def dense(key, inputs, outputs, gain):
+  """One layer, orthogonal."""
   return {"w": jax.nn.initializers.orthogonal(gain)(key, (inputs, outputs)), "b": jnp.zeros(outputs)}
 
 
+def dense_layers(keys, sizes, last_gain):
+  """Layers from sizes[0] inputs to sizes[-1] outputs, for mlp."""
+  gains = [1.4] * (len(sizes) - 2) + [last_gain]
+  return [dense(*each) for each in zip(keys, sizes[:-1], sizes[1:], gains, strict=True)]
+
+
 def mlp(layers, x):
+  """ReLU between dense layers, none after the last."""
   for layer in layers[:-1]:
     x = jax.nn.relu(x @ layer["w"] + layer["b"])
   return x @ layers[-1]["w"] + layers[-1]["b"]
@@ -101,7 +109,7 @@ def init_team(key, size, config, optimizer):
   actor = init_actor(key_actor, num_agents, obs_size, config.hidden, log_std=config.initial_log_std)
   inputs = num_agents * obs_size + 1
   shape = (inputs, 2 * config.hidden, 2 * config.hidden, num_agents)
-  critic = [dense(k, i, o, g) for k, i, o, g in zip(keys, shape[:-1], shape[1:], (1.4, 1.4, 1.0), strict=True)]
+  critic = dense_layers(keys, shape, 1.0)
   return Team(actor, critic, optimizer.init((actor, critic)))
 
 
@@ -134,12 +142,20 @@ def play(game: Game, actors: tuple, key: jax.Array, copies: int) -> tuple[Played
 def advantages(reward, value, gamma, trace):
   """Generalised advantages; nothing follows the last step, whose time the critic knows. [T, C, N] -> [T, C, N]."""
   following = jnp.concatenate([value[1:], jnp.zeros_like(value[:1])])
+  return summed_back(reward + gamma * following - value, gamma * trace)
 
-  def one_step(later, delta):
-    later = delta + gamma * trace * later
+
+def summed_back(delta: jax.Array, decay: jax.Array | float) -> jax.Array:
+  """A_t = delta_t + decay_t A_{t+1}, nothing after the last: arXiv:1506.02438 equation 16. [T, ...] -> [T, ...]."""
+
+  def one_step(later, now):
+    delta, decay = now
+    later = delta + decay * later
     return later, later
 
-  return jax.lax.scan(one_step, jnp.zeros_like(value[0]), reward + gamma * following - value, reverse=True)[1]
+  return jax.lax.scan(one_step, jnp.zeros_like(delta[0]), (delta, jnp.broadcast_to(decay, delta.shape)), reverse=True)[
+    1
+  ]
 
 
 def ppo_loss(params, batch, config, policy=mean_action):

@@ -52,7 +52,7 @@ def test_a_run_learns_ends_with_less_noise_and_is_gone_on_from_exactly():
 
 def test_agents_have_networks_of_their_own():
   run = host_mappo.begin(host_test.environment(), host_mappo.Plan(rounds=2, steps=8, snapshots=2), 0)
-  actors, obs = run.play.learner.actors, np.ones((1, host_test.AGENTS, host_test.OBS), np.float32)
+  actors, obs = run.play.learner.actor, np.ones((1, host_test.AGENTS, host_test.OBS), np.float32)
   changed = jax.tree.map(lambda leaf: leaf.at[0].add(1.0), actors)
   before, after = (host_mappo.mean_action(each, obs)[0] for each in (actors, changed))
   assert (before[0] != after[0]).all() and (before[1] == after[1]).all()

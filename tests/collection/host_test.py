@@ -124,11 +124,11 @@ def test_a_plan_that_cannot_run_is_refused(field, value, words):
 
 
 def test_snapshots_are_scored_with_noise_all_at_once():
-  actors = jnp.array([0.0, 0.5])
-  returns = host_library.snapshot_returns(environment(), by_time, actors, np.zeros(2), 0, episodes=2)
+  actors, score = jnp.array([0.0, 0.5]), host_library.scorer(environment(), by_time, 0, episodes=2)
+  returns = score(actors, np.zeros(2))
   first = ((0.3 + 30) / 2 + (0.6 + 40) / 2) / 2  # world 0 lives 3 steps, world 1 four
   np.testing.assert_allclose(returns, [first, first + 0.5 * 3.5 / 2], rtol=1e-5)
-  noisy = host_library.snapshot_returns(environment(), by_time, actors, np.array([0.0, 0.3]), 0, episodes=2)
+  noisy = score(actors, np.array([0.0, 0.3]))
   assert noisy[0] == returns[0] and np.abs(noisy[1] - returns[1]) > 1e-3
 
 

@@ -18,7 +18,7 @@ def small(monkeypatch):
   """The line of host_test as a robot. -> every Run that training began with or kept, as NumPy arrays."""
   monkeypatch.setitem(host_behaviors.ROUNDS, "line", 12)
   monkeypatch.setitem(host_library.LEVELS, "line", dict.fromkeys(("medium-replay", "medium", "expert"), 0.0))
-  monkeypatch.setattr(host_library, "snapshot_returns", lambda *arguments: np.arange(5.0))
+  monkeypatch.setattr(host_library, "scorer", lambda *arguments: lambda actors, noise: np.arange(5.0))
   config = dataclasses.replace(host_behaviors.config_of("line"), hidden_size=8, batch_size=8)
   monkeypatch.setattr(host_behaviors, "config_of", lambda task: config)
   learner = host_behaviors.matd3.make(runs.plain_spec(host_test.environment()), config)
