@@ -146,19 +146,23 @@ def test_what_members_think_of_the_state_is_no_part_of_a_relative_disagreement()
   spec = games.tiny_spec()
   batch, key = games.random_batch(spec, jax.random.key(1)), jax.random.key(5)
 
-  def metrics_of(disagreement, offset):
+  def metrics_of(disagreement):
     learner = spacql.make(spec, dataclasses.replace(spacql.Config(), **SMALL, disagreement=disagreement))
-    state = jax.jit(learner.init)(jax.random.key(0))
+    state, update = jax.jit(learner.init)(jax.random.key(0)), jax.jit(learner.update)
     params = state.critics["params"]
-    of_last_layer = params["bias_2"].at[0].add(offset)
-    state = state.replace(critics={"params": {**params, "bias_2": of_last_layer}})
-    _, metrics = jax.jit(learner.update)(state, batch, key, 1)
-    return np.array([metrics[f"{letter}_{k}"] for letter in "uw" for k in (1, 2, 3)])
 
-  np.testing.assert_allclose(metrics_of("relative", 5.0), metrics_of("relative", 0.0), rtol=1e-3)
+    def with_offset(offset):
+      of_last_layer = params["bias_2"].at[0].add(offset)
+      _, metrics = update(state.replace(critics={"params": {**params, "bias_2": of_last_layer}}), batch, key, 1)
+      return np.array([metrics[f"{letter}_{k}"] for letter in "uw" for k in (1, 2, 3)])
+
+    return with_offset
+
+  relative, absolute = metrics_of("relative"), metrics_of("absolute")
+  np.testing.assert_allclose(relative(5.0), relative(0.0), rtol=1e-3)
   roots = np.sqrt([1.0, 2.0, 3.0])  # and nothing that they say is a part of the fixed control's
-  np.testing.assert_allclose(metrics_of("fixed", 5.0), [*roots, *(1 / roots / sum(1 / roots))], rtol=1e-5)
-  assert metrics_of("absolute", 5.0)[0] > 2 * metrics_of("absolute", 0.0)[0]
+  np.testing.assert_allclose(metrics_of("fixed")(5.0), [*roots, *(1 / roots / sum(1 / roots))], rtol=1e-5)
+  assert absolute(5.0)[0] > 2 * absolute(0.0)[0]
 
 
 def test_exact_subsets_are_for_few_agents():
