@@ -1,6 +1,6 @@
 """Measures speeds; one JSON object a line. What is compared is measured in turns in one run; medians of the repeats.
 
-  python -m experiments.benchmark --what update
+  python -m experiments.benchmark --what update,seeds
 
 update: one update of SPaCQL and CFCQL at the papers' sizes, beside a plain matrix product on the same machine.
 seeds: 1 to 16 seeds of SPaCQL, one after the other and batched.
@@ -20,13 +20,17 @@ import json
 import jax
 from absl import flags
 
-from experiments import launch, runs
+from experiments import launch, runs, settings
 from experiments.benchmarks import environments, host_environments, road, updates
 
 FLAGS = flags.FlagValues()
 WHATS = ("update", "seeds", "environment", "collect", "evaluate", "feed", "compile")
-WHAT = flags.DEFINE_string("what", "update", f"what to measure: one of {', '.join(WHATS)}", flag_values=FLAGS)
+WHAT = flags.DEFINE_list("what", "update", f"what to measure: some of {', '.join(WHATS)}", flag_values=FLAGS)
 REPEATS = flags.DEFINE_integer("repeats", 7, "repeats of each measurement", lower_bound=3, flag_values=FLAGS)
+PRECISION = flags.DEFINE_string(
+  "precision", "float32", f"of matrix products on an accelerator, as of train: one of {', '.join(settings.PRECISIONS)}",
+  flag_values=FLAGS,
+)  # fmt: skip
 COPIES = flags.DEFINE_integer("copies", 1024, "environments stepped at once", lower_bound=1, flag_values=FLAGS)
 
 
@@ -46,12 +50,15 @@ def measure(what: str) -> list[dict]:
 
 def main() -> None:
   """The binary."""
-  what = runs.choose("what", WHAT.value, WHATS)
+  wanted = [runs.choose("what", what, WHATS) for what in WHAT.value]
+  launch.multiply_in(runs.choose("precision", PRECISION.value, settings.PRECISIONS))
   jax.config.update("jax_enable_compilation_cache", False)  # a compilation is measured, not a disk
-  told = {"what": what, "device": runs.device(), "versions": runs.versions(), "repeats": REPEATS.value}
+  told = {"device": runs.device(), "versions": runs.versions(), "repeats": REPEATS.value}
+  told |= {"precision": PRECISION.value}
   told |= dict.fromkeys(("ms", "naive_gflops", "matmul_gflops", "ratio"))  # null where they mean nothing
-  for line in measure(what):
-    print(json.dumps({**told, **line}), flush=True)
+  for what in wanted:
+    for line in measure(what):
+      print(json.dumps({"what": what, **told, **line}), flush=True)
 
 
 if __name__ == "__main__":

@@ -190,6 +190,7 @@ def references(task: str) -> dict[str, float]:
 
 def main() -> None:
   """The binary: checks the names, makes the data sets, says where they are."""
+  launch.multiply_in("float32")
   task = runs.choose("task", TASK.value, settings.TASKS)
   if REFERENCES.value:
     print(f"{task}: {references(task)}")

@@ -50,6 +50,7 @@ def main() -> None:
     except ValueError as error:
       raise UserError(f"--render: {error}") from error
   config = runs.read_config(folder)
+  launch.multiply_in("float32")
   learner, states, meta = checkpoints.load_learner(folder)
   for name in ("algorithm", "task"):
     if config["flags"][name] != meta.get(name):

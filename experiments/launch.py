@@ -69,6 +69,22 @@ def use_every_core() -> None:
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 
+def multiply_in(precision: str) -> None:
+  """Sets the precision of matrix products. An accelerator's own default would be tensorfloat32, so every binary that
+  computes there says which; processes that train together have met before.
+
+  Raises:
+    UserError: another one than float32 on a CPU, which has none.
+  """
+  backend = jax.default_backend()
+  if backend == "cpu" and precision != "float32":
+    raise UserError(f"--precision={precision} is for accelerators; a CPU multiplies in float32")
+  if backend == "gpu" and precision == "bfloat16":
+    precision = "BF16_BF16_F32"  # what JAX calls bfloat16 leaves float32 products to a GPU's default: tensorfloat32
+  if backend != "cpu":
+    jax.config.update("jax_default_matmul_precision", precision)
+
+
 def _leave(error: object, status: int) -> NoReturn:
   print("error: " + " ".join(str(error).split()), file=sys.stderr)
   sys.exit(status)

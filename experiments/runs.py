@@ -6,6 +6,7 @@ import difflib
 import errno
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 import subprocess
@@ -51,11 +52,24 @@ def choose(flag: str, value: str, known: Iterable[str]) -> str:
 
 def versions() -> dict[str, str]:
   """Versions of Python and of what the numbers depend on."""
-  return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+  return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+
+
+def _version(package: str) -> str:
+  """A checkout also works where it was copied to and never installed."""
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return "not installed"
 
 
 def commit() -> str | None:
-  """The commit of the source, with "+changes" where files differ from it; None outside a git checkout."""
+  """The commit of the source, with "+changes" where files differ from it; None outside a git checkout.
+
+  MARL_OFFLINE_COMMIT says it where the source was copied to a machine without its history.
+  """
+  if told := os.environ.get("MARL_OFFLINE_COMMIT"):
+    return told
   root = pathlib.Path(__file__).resolve().parents[1]
 
   def git(*words):

@@ -46,7 +46,7 @@ def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopp
   Raises:
     UserError, DataError, CheckpointError, TooLarge, NonFinite: from what is called; the sentence says what is kept.
   """
-  multiply_in(request.given["precision"])
+  launch.multiply_in(request.given["precision"])
   own = dataclasses.replace(request, seeds=team.seeds(request.seeds), folder=team.folder(request.folder))
   environment = runs.environment_of(request.given["task"])
   train_setup.make_learner(request, runs.plain_spec(environment))  # refuses what cannot train before data are made
@@ -81,18 +81,6 @@ def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopp
   if not team.index:
     train_result.finish(request, data, position, config, logs.read(request.folder, request.seeds))
   return None
-
-
-def multiply_in(precision: str) -> None:
-  """Sets the precision of matrix products. An accelerator's own default would be tensorfloat32.
-
-  Raises:
-    UserError: another one than float32 on a CPU, which has none.
-  """
-  if jax.default_backend() != "cpu":
-    jax.config.update("jax_default_matmul_precision", precision)
-  elif precision != "float32":
-    raise UserError(f"--precision={precision} is for accelerators; a CPU multiplies in float32")
 
 
 def joined(team: processes.Team, request: train_request.Request, learner) -> trainer.Position:

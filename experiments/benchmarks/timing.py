@@ -34,7 +34,7 @@ def alternate(cases: dict[str, Case], repeats: int) -> dict[str, tuple[float, fl
 
 
 def matrix_product() -> Case:
-  """A square float32 product at JAX's default precision: what this machine reaches at best."""
+  """A square float32 product at the precision of this run: what this machine reaches at best."""
 
   def inputs(key):
     return [jax.random.normal(each, (MATMUL_SIZE, MATMUL_SIZE)) for each in jax.random.split(key)]

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmarks import timing
+from marl_offline import execution
 from marl_offline.algorithms import cfcql, spacql
 from marl_offline.datasets import sampling, transitions
 from marl_offline.parts import proposals
@@ -16,6 +17,7 @@ from marl_offline.training.devices import Layout
 from marl_offline.types import Learner, Normalizer, Spec
 
 UPDATES = 5  # timed at once: one period of the actors, so all that a run does is in it
+UPDATES_ON_ACCELERATOR = 145  # a run's chunk: what starting a program costs would show in five updates of a millisecond
 ROWS = 100_000
 SEEDS = (1, 2, 4, 5, 8, 16)
 
@@ -77,10 +79,19 @@ def naive_gflop(shape: Shape, config) -> float:
   return 2 * 3 * rows * config.ensemble_size * weights / 1e9
 
 
-def updating(name: str, learner: Learner, config, num_seeds: int, layout: Layout) -> timing.Case:
-  """UPDATES updates of num_seeds seeds, from fresh states."""
-  draw = functools.partial(sampling.draw, batch_size=config.batch_size)
+def at_once() -> int:
+  """How many updates are timed at once."""
+  return UPDATES if execution.here().in_turn else UPDATES_ON_ACCELERATOR
 
+
+@functools.cache
+def drawing(batch_size: int):
+  """The one `draw` of a batch size: another object of the same meaning would be compiled anew."""
+  return functools.partial(sampling.draw, batch_size=batch_size)
+
+
+def updating(name: str, learner: Learner, config, num_seeds: int, layout: Layout) -> timing.Case:
+  """Updates of num_seeds seeds, from fresh states."""
   init = jax.jit(jax.vmap(learner.init))
   dataset = layout.place_whole(data(name))
 
@@ -90,18 +101,18 @@ def updating(name: str, learner: Learner, config, num_seeds: int, layout: Layout
     return layout.place(init(keys[0])), layout.place(keys[1])
 
   def run(states, run_keys):
-    given = states, dataset, run_keys, 0, UPDATES
-    return chunk.train_chunk(learner.update, draw, *given, layout=layout)[:2]
+    given = learner.update, drawing(config.batch_size), states, dataset, run_keys, 0, at_once()
+    return chunk.train_chunk(*given, layout=layout)[:2]
 
   return timing.Case(inputs, run)
 
 
 def compiled(name: str, case: timing.Case, learner: Learner, config, layout: Layout) -> dict:
-  """Seconds of the compiler, and the memory that the compiled program takes with all its arguments."""
+  """Seconds of the compiler, and the memory that the compiled program takes with all its arguments. What case runs is
+  the same program, so it is compiled here and not again."""
   states, run_keys = case.inputs(jax.random.key(0))
-  draw = functools.partial(sampling.draw, batch_size=config.batch_size)
+  given = learner.update, drawing(config.batch_size), states, layout.place_whole(data(name)), run_keys, 0, at_once()
   start = time.perf_counter()
-  given = learner.update, draw, states, layout.place_whole(data(name)), run_keys, 0, UPDATES
   sizes = chunk.train_chunk.lower(*given, layout=layout).compile().memory_analysis()
   seconds = time.perf_counter() - start
   names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
@@ -124,7 +135,7 @@ def lines(repeats: int) -> list[dict]:
       counted = learner._replace(update=update)
       layout = devices.layout(1, config)
       cases[case] = updating(name, counted, config, 1, layout)
-      told = compiled(name, cases[case], learner, config, layout)
+      told = compiled(name, cases[case], counted, config, layout)
       facts[case] = naive_gflop(shape, config), told, traces
   firsts = {}
   for name, case in cases.items():  # the first chunk
@@ -139,20 +150,19 @@ def lines(repeats: int) -> list[dict]:
 
 def rates(gflop: float, of_case: tuple[float, float], of_product: tuple[float, float]) -> dict:
   """What alternate measured, in words; gflop: naive work of one update of all seeds."""
-  per_update, product = of_case[1] / UPDATES, timing.matrix_product_gflops(of_product[1])
+  per_update, product = of_case[1] / at_once(), timing.matrix_product_gflops(of_product[1])
   rate = gflop / per_update
   told = {"ms": round(1e3 * per_update, 2), "naive_gflop": round(gflop, 2), "naive_gflops": round(rate, 3)}
   return told | {"matmul_gflops": round(product, 3), "ratio": round(rate / product, 3)}
 
 
 def seed_lines(repeats: int) -> list[dict]:
-  """SPaCQL on the shape of spread with 1 to 16 seeds in turns: as a run trains them here, and batched on one device."""
+  """SPaCQL on the shape of spread with 1 to 16 seeds in turns: as a run trains them here, and batched on one device
+  where that is another way."""
   learner, config = learner_of("spacql", SHAPES["spread"])
-  ways = {
-    (way, seeds): devices.layout(seeds, config) if way == "as trained" else Layout(in_turn=False)
-    for way in ("as trained", "batched")
-    for seeds in SEEDS
-  }
+  trained, batched = {seeds: devices.layout(seeds, config) for seeds in SEEDS}, Layout(in_turn=False)
+  ways = {("as trained", seeds): layout for seeds, layout in trained.items()}
+  ways |= {("batched", seeds): batched for seeds, layout in trained.items() if layout != batched}
   cases = {(way, seeds): updating("spread", learner, config, seeds, layout) for (way, seeds), layout in ways.items()}
   facts = {key: compiled("spread", case, learner, config, ways[key]) for key, case in cases.items()}
   times = timing.alternate(cases | {"matmul": timing.matrix_product()}, repeats)

@@ -8,6 +8,7 @@ import pytest
 
 from experiments import benchmark, launch
 from experiments.benchmarks import environments, host_environments, timing, updates
+from marl_offline import execution
 from marl_offline.algorithms import bc
 from marl_offline.environments import mujoco_agents
 from tests.experiments import binaries
@@ -49,11 +50,38 @@ def test_update_tells_rate_ratio_memory_and_traces(small):
     assert {"ms", "device", "versions", "compile_s", "peak_memory_mb"} <= set(line)
 
 
-def test_seeds_are_measured_both_ways(small):
-  told = lines("--what=seeds")
+def test_seeds_are_measured_both_ways_after_another_kind(small, monkeypatch):
+  monkeypatch.setattr(updates, "ALGORITHMS", {"spacql": updates.ALGORITHMS["spacql"]})
+  told = lines("--what=update,seeds")
+  assert [line["what"] for line in told] == ["update"] * 2 + ["seeds"] * 4
+  assert {line["precision"] for line in told} == {"float32"}
+  told = told[2:]
   assert [line["case"].removeprefix("spacql/spread/") for line in told] == [
     "1 seeds as trained", "2 seeds as trained", "1 seeds batched", "2 seeds batched"]  # fmt: skip
   assert told[0]["times_one_seed"] == 1
+
+
+def test_an_accelerator_times_whole_chunks_and_compiles_each_once(small, monkeypatch):
+  monkeypatch.setattr(execution, "here", lambda: execution.ACCELERATOR)
+  monkeypatch.setattr(updates, "UPDATES_ON_ACCELERATOR", 10)
+  learner, config = updates.learner_of("spacql", updates.SHAPES["spread"])
+  traces = []
+
+  def update(*given):
+    traces.append(1)
+    return learner.update(*given)
+
+  def seconds(cases, repeats):
+    for case in cases.values():
+      jax.block_until_ready(case.run(*case.inputs(jax.random.key(0))))
+    return dict.fromkeys(cases, (0.0, 1.0))
+
+  monkeypatch.setattr(updates, "learner_of", lambda *_: (learner._replace(update=update), config))
+  monkeypatch.setattr(timing, "alternate", seconds)
+  told = lines("--what=seeds")
+  assert [line["case"] for line in told] == ["spacql/spread/1 seeds as trained", "spacql/spread/2 seeds as trained"]
+  assert told[0]["ms"] == 100  # a second for ten updates
+  assert len(traces) == 2  # one for each number of seeds
 
 
 def test_drawn_and_fed_batches_are_measured_side_by_side(monkeypatch):
