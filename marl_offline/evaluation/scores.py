@@ -51,6 +51,7 @@ _ROBOTS = (
 _ROBOT_RETURNS = {  # expert, random
   "halfcheetah_2x3": (3760.9, -282.3),
   "halfcheetah_6x1": (3688.4, -282.3),
+  "ant_2x4": (2514.1, -51.7),
   "hopper_3x1": (2591.1, 16.6),
   "walker2d_2x3": (3105.0, 1.3),
 }
