@@ -49,7 +49,7 @@ class Team(NamedTuple):
       return
     try:
       multihost_utils.sync_global_devices(what)
-    except jax.errors.JaxRuntimeError:
+    except (jax.errors.JaxRuntimeError, ValueError):  # which one depends on when the runtime notices
       sentence = f"another process ended before {what}; what each has saved is kept: start all of them with --resume"
       print(f"error: process {self.index}: {sentence}", file=sys.stderr, flush=True)
       os._exit(2)  # the runtime's own farewell waits for the dead

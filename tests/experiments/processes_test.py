@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from marl_offline.training import checkpoints
 from tests.experiments import binaries
 
 ROOT = pathlib.Path(__file__).parents[2]
-RUN = ("--algorithm=bc", "--set=batch_size=8", "--gradient_steps=40000", "--evaluations=20", "--episodes=3")
+RUN = ("--algorithm=bc", "--set=batch_size=8", "--gradient_steps=20000", "--evaluations=10", "--episodes=3")
 
 
 def free_port():
@@ -50,7 +51,7 @@ def test_two_processes_train_four_seeds_and_resume_after_one_is_killed(tmp_path)
   assert "another process ended before all seeds were trained; what each has saved is kept" in err.splitlines()[-1]
   assert not (tmp_path / "together" / "result.json").exists()
   step = checkpoints.Checkpoints(part).steps()[-1]
-  assert step < 40000, "it was killed before its end"
+  assert step < 20000, "it was killed before its end"
   both = start_both(tmp_path, "--resume")
   told = [process.communicate(timeout=600) for process in both]
   assert [process.returncode for process in both] == [0, 0], told
@@ -98,3 +99,16 @@ def test_shares_are_equal_and_a_run_keeps_its_number_of_processes(tmp_path):
   processes.require_same(processes.Team(), tmp_path, {"processes": 2})  # whole, like any run's
   with pytest.raises(UserError, match="is trained to its end"):
     processes.require_same(processes.Team(0, 2), tmp_path, {"processes": 2})
+
+
+@pytest.mark.parametrize("error", [jax.errors.JaxRuntimeError, ValueError])
+def test_a_death_is_one_sentence_however_the_runtime_tells_it(error, monkeypatch, capsys):
+  def gone(what):
+    raise error("UNKNOWN: Gloo AllGather failed: Connection closed by peer")
+
+  monkeypatch.setattr(processes.multihost_utils, "sync_global_devices", gone)
+  monkeypatch.setattr(processes.os, "_exit", sys.exit)
+  with pytest.raises(SystemExit) as left:
+    processes.Team(0, 2).wait("the end")
+  assert left.value.code == 2
+  assert "process 0: another process ended before the end; what each has saved is kept" in capsys.readouterr().err
