@@ -4,6 +4,7 @@
 
 update: one update of SPaCQL and CFCQL at the papers' sizes, beside a plain matrix product on the same machine.
 seeds: 1 to 16 seeds of SPaCQL, one after the other and batched.
+trace: what an accelerator does inside a chunk of SPaCQL: copies to the host, busy time, the slowest kernels.
 environment: steps a second of 1,024 copies of `spread`, 25-step episodes from uniform starts, ours beside JaxMARL's
 MPE_simple_spread_v3 with continuous actions (needs jaxmarl: pip install -e .[dev]). Actions and keys are drawn outside
 the clock; inside, both write observations and rewards of every step out, in one compiled scan. And control steps a
@@ -21,10 +22,10 @@ import jax
 from absl import flags
 
 from experiments import launch, runs, settings
-from experiments.benchmarks import environments, host_environments, road, updates
+from experiments.benchmarks import environments, host_environments, road, traces, updates
 
 FLAGS = flags.FlagValues()
-WHATS = ("update", "seeds", "environment", "collect", "evaluate", "feed", "compile")
+WHATS = ("update", "seeds", "trace", "environment", "collect", "evaluate", "feed", "compile")
 WHAT = flags.DEFINE_list("what", "update", f"what to measure: some of {', '.join(WHATS)}", flag_values=FLAGS)
 REPEATS = flags.DEFINE_integer("repeats", 7, "repeats of each measurement", lower_bound=3, flag_values=FLAGS)
 PRECISION = flags.DEFINE_string(
@@ -40,6 +41,7 @@ def measure(what: str) -> list[dict]:
   return {
     "update": lambda: updates.lines(repeats),
     "seeds": lambda: updates.seed_lines(repeats),
+    "trace": traces.lines,
     "environment": lambda: environments.lines(repeats, COPIES.value) + host_environments.lines(repeats, COPIES.value),
     "collect": road.collect_lines,
     "evaluate": lambda: road.evaluate_lines(repeats),

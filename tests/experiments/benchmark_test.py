@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+from typing import NamedTuple
 
 import jax
 import pytest
 
 from experiments import benchmark, launch
-from experiments.benchmarks import environments, host_environments, timing, updates
+from experiments.benchmarks import environments, host_environments, timing, traces, updates
 from marl_offline import execution
 from marl_offline.algorithms import bc, spacql
 from marl_offline.environments import mujoco_agents
@@ -74,6 +75,46 @@ def test_an_accelerator_times_whole_chunks_and_compiles_each_once(small, monkeyp
   assert [line["case"] for line in told] == ["spacql/spread/1 seeds as trained", "spacql/spread/2 seeds as trained"]
   assert told[0]["ms"] == 100  # a second for ten updates
   assert len(traces) == 2  # one for each number of seeds
+
+
+class Plane(NamedTuple):
+  """Of a profile; its streams have the same two fields, under the names that the profiler gives them."""
+
+  name: str
+  lines: list
+
+
+class Stream(NamedTuple):
+  name: str
+  events: list
+
+
+class Event(NamedTuple):
+  name: str
+  start_ns: float
+  duration_ns: float
+
+
+def test_a_trace_counts_a_moment_once_and_every_copy():
+  streams = [
+    Stream("Stream #1(Compute)", [Event("gemm", 0, 4e6), Event("gemm", 4e6, 2e6), Event("MemcpyD2H", 9e6, 1e6)]),
+    Stream("Stream #2(Compute)", [Event("relu", 5e6, 2e6)]),
+    Stream("XLA Ops", [Event("the same again", 0, 9e6)]),
+  ]
+  host = Plane("/host:CPU", [Stream("Stream of nobody", [Event("python", 0, 9e9)])])
+  assert traces.summary([host, Plane("/device:GPU:0", streams)], num_updates=2) == {
+    "busy_ms": 4.0,  # 0 to 7 and 9 to 10, of two updates
+    "kernels_an_update": 2.0,
+    "copies": {"MemcpyD2H": 1},
+    "kernels": {"gemm": 3000.0, "relu": 1000.0},
+  }
+
+
+def test_a_chunk_under_the_profiler_is_given_nothing_from_the_host(small):
+  told = traces.line(1)
+  assert told["case"] == "spacql/spread/1 seeds" and told["ms"] > 0 and told["copies"] == {}
+  (line,) = lines("--what=trace")
+  assert "this is a CPU" in line["skipped"]
 
 
 def test_drawn_and_fed_batches_are_measured_side_by_side(monkeypatch):

@@ -1,0 +1,77 @@
+"""What an accelerator does inside a chunk, by the profiler: copies to and from the host, busy time, slowest kernels."""
+
+import collections
+import pathlib
+import tempfile
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.benchmarks import updates
+from marl_offline.training import chunk, devices
+
+SEEDS = (1, 5)
+TOLD = 12  # kernels
+
+
+def lines() -> list[dict]:
+  """One line a number of seeds: the second chunk of SPaCQL on the shape of spread, as a run trains it here."""
+  if jax.default_backend() == "cpu":
+    return [
+      {"case": "spacql/spread", "skipped": "the profiler tells an accelerator's copies and kernels; this is a CPU"}
+    ]
+  return [line(seeds) for seeds in SEEDS]
+
+
+def line(num_seeds: int) -> dict:
+  """A chunk compiled, run once, and run again under the profiler; nothing is handed to it from the host then.
+
+  Raises:
+    JaxRuntimeError: something was all the same.
+  """
+  learner, config = updates.learner_of("spacql", updates.SHAPES["spread"])
+  layout, steps = devices.layout(num_seeds, config), updates.at_once()
+  case = updates.updating("spread", learner, config, num_seeds, layout)
+  states, run_keys = case.inputs(jax.random.key(0))
+  dataset, starts = layout.place_whole(updates.data("spread")), jax.device_put((np.int32(0), np.int32(steps)))
+  given = learner.update, updates.drawing(config.batch_size), states, dataset, run_keys, starts[0], steps
+  program = chunk.train_chunk.lower(*given, layout=layout).compile()
+  states, *_ = jax.block_until_ready(program(states, dataset, run_keys, starts[0]))
+  with tempfile.TemporaryDirectory() as folder:
+    with jax.profiler.trace(folder), jax.transfer_guard("disallow"):
+      start = time.perf_counter()
+      jax.block_until_ready(program(states, dataset, run_keys, starts[1]))
+      seconds = time.perf_counter() - start
+    file = next(pathlib.Path(folder).rglob("*.xplane.pb"))
+    told = summary(jax.profiler.ProfileData.from_file(str(file)).planes, steps)
+  return {"case": f"spacql/spread/{num_seeds} seeds", "ms": round(1e3 * seconds / steps, 3), "updates": steps} | told
+
+
+def summary(planes: Iterable[Any], num_updates: int) -> dict:
+  """Of the profiler's planes (name, lines of events): what the devices' streams did, an update.
+
+  busy_ms counts a moment once, however many streams are busy then; copies of a whole chunk by the profiler's names,
+  such as MemcpyD2H for one to the host; kernels: microseconds an update of the slowest.
+  """
+  copies, kernels, spans = collections.Counter(), collections.Counter(), []
+  for plane in planes:
+    if not plane.name.startswith("/device:"):
+      continue
+    for stream in plane.lines:
+      if not stream.name.startswith("Stream"):  # the others tell the same again, by module and operation
+        continue
+      for event in stream.events:
+        spans.append((event.start_ns, event.start_ns + event.duration_ns))
+        if event.name.startswith(("Memcpy", "Memset")):
+          copies[event.name] += 1
+        else:
+          kernels[event.name[:80]] += event.duration_ns
+  busy = end = 0
+  for start, stop in sorted(spans):
+    busy, end = busy + max(0, stop - max(start, end)), max(end, stop)
+  slowest = {name: round(spent / 1e3 / num_updates, 1) for name, spent in kernels.most_common(TOLD)}
+  told = {"busy_ms": round(busy / 1e6 / num_updates, 3), "kernels_an_update": round(len(spans) / num_updates, 1)}
+  return told | {"copies": dict(copies), "kernels": slowest}
