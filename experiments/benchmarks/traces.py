@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from experiments.benchmarks import updates
-from marl_offline.training import chunk, devices
+from marl_offline.training import devices
 
 SEEDS = (1, 5)
 TOLD = 12  # kernels
@@ -37,8 +37,7 @@ def line(num_seeds: int) -> dict:
   case = updates.updating("spread", learner, config, num_seeds, layout)
   states, run_keys = case.inputs(jax.random.key(0))
   dataset, starts = layout.place_whole(updates.data("spread")), jax.device_put((np.int32(0), np.int32(steps)))
-  given = learner.update, updates.drawing(config.batch_size), states, dataset, run_keys, starts[0], steps
-  program = chunk.train_chunk.lower(*given, layout=layout).compile()
+  program = updates.lowered("spread", learner, config, layout, states, run_keys, starts[0]).compile()
   states, *_ = jax.block_until_ready(program(states, dataset, run_keys, starts[0]))
   with tempfile.TemporaryDirectory() as folder:
     with jax.profiler.trace(folder), jax.transfer_guard("disallow"):
@@ -53,8 +52,8 @@ def line(num_seeds: int) -> dict:
 def summary(planes: Iterable[Any], num_updates: int) -> dict:
   """Of the profiler's planes (name, lines of events): what the devices' streams did, an update.
 
-  busy_ms counts a moment once, however many streams are busy then; copies of a whole chunk by the profiler's names,
-  such as MemcpyD2H for one to the host; kernels: microseconds an update of the slowest.
+  busy_ms counts a moment once, however many streams are busy then; launches: copies and kernels; copies of a whole
+  chunk by the profiler's names, such as MemcpyD2H for one to the host; kernels: microseconds an update of the slowest.
   """
   copies, kernels, spans = collections.Counter(), collections.Counter(), []
   for plane in planes:
@@ -65,7 +64,7 @@ def summary(planes: Iterable[Any], num_updates: int) -> dict:
         continue
       for event in stream.events:
         spans.append((event.start_ns, event.start_ns + event.duration_ns))
-        if event.name.startswith(("Memcpy", "Memset")):
+        if event.name.startswith("Memcpy"):
           copies[event.name] += 1
         else:
           kernels[event.name[:80]] += event.duration_ns
@@ -73,5 +72,5 @@ def summary(planes: Iterable[Any], num_updates: int) -> dict:
   for start, stop in sorted(spans):
     busy, end = busy + max(0, stop - max(start, end)), max(end, stop)
   slowest = {name: round(spent / 1e3 / num_updates, 1) for name, spent in kernels.most_common(TOLD)}
-  told = {"busy_ms": round(busy / 1e6 / num_updates, 3), "kernels_an_update": round(len(spans) / num_updates, 1)}
+  told = {"busy_ms": round(busy / 1e6 / num_updates, 3), "launches_an_update": round(len(spans) / num_updates, 1)}
   return told | {"copies": dict(copies), "kernels": slowest}

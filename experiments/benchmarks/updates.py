@@ -107,13 +107,18 @@ def updating(name: str, learner: Learner, config, num_seeds: int, layout: Layout
   return timing.Case(inputs, run)
 
 
+def lowered(name: str, learner: Learner, config, layout: Layout, states, run_keys, first_step):
+  """The program of one chunk, on its way to the compiler."""
+  given = learner.update, drawing(config.batch_size), states, layout.place_whole(data(name)), run_keys, first_step
+  return chunk.train_chunk.lower(*given, at_once(), layout=layout)
+
+
 def compiled(name: str, case: timing.Case, learner: Learner, config, layout: Layout) -> dict:
   """Seconds of the compiler, and the memory that the compiled program takes with all its arguments. What case runs is
   the same program, so it is compiled here and not again."""
   states, run_keys = case.inputs(jax.random.key(0))
-  given = learner.update, drawing(config.batch_size), states, layout.place_whole(data(name)), run_keys, 0, at_once()
   start = time.perf_counter()
-  sizes = chunk.train_chunk.lower(*given, layout=layout).compile().memory_analysis()
+  sizes = lowered(name, learner, config, layout, states, run_keys, 0).compile().memory_analysis()
   seconds = time.perf_counter() - start
   names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
   total = sum(getattr(sizes, field) for field in names) - sizes.alias_size_in_bytes

@@ -37,11 +37,9 @@ def main() -> None:
   config = spacql.Config(hidden_size=8, ensemble_size=4, batch_size=16, num_proposals=2)
   one, _ = train(range(8), config, devices.Layout.here())
   first_four = jax.tree.map(lambda leaf: leaf[:4], one)
-  whole, halved = (8, "8 devices, 1 seed to each"), (4, "8 devices, 1 seed to 2 of them")
-  # what is halved are a seed's members, or the rows of its batch
-  for cut, cases in ((execution.CPU, (whole, halved)), (execution.ACCELERATOR, (halved,))):
+  for cut in (execution.CPU, execution.ACCELERATOR):  # members are shared out, or rows of the batch
     execution.CPU = cut
-    for num_seeds, words in cases:
+    for num_seeds, words in ((8, "8 devices, 1 seed to each"), (4, "8 devices, 1 seed to 2 of them")):
       layout = devices.layout(num_seeds, config)
       assert layout.words(num_seeds) == words, layout.words(num_seeds)
       several, sums = train(range(num_seeds), config, layout)
