@@ -15,6 +15,7 @@ import os
 import pathlib
 import zipfile
 
+import jax
 from absl import flags
 
 from experiments import behaviors, host_behaviors, launch, recipes, runs, settings
@@ -112,7 +113,8 @@ def make(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path:
   rows = recipe.num_rows(environment.horizon)
   if folder.exists():
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
-  episodes, words, extra = played(recipe, environment, rows, data_dir)
+  with jax.default_matmul_precision("float32"):  # also where a run that multiplies in less makes its data
+    episodes, words, extra = played(recipe, environment, rows, data_dir)
   mean = episodes.returns().mean()
   storage.save(
     folder,

@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 
@@ -87,6 +88,19 @@ def test_a_data_set_that_is_there_is_not_overwritten(tmp_path):
   status, _, err = call("--quality=random", f"--data_dir={tmp_path}")
   assert "already exists and is not overwritten" in binaries.sentence(status, err)
   assert (folder / "card.json").read_bytes() == before
+
+
+def test_data_do_not_depend_on_the_precision_of_the_run_that_makes_them(tmp_path, monkeypatch):
+  played, seen = collect.played, []
+
+  def noted(*given):
+    seen.append(jax.config.jax_default_matmul_precision)
+    return played(*given)
+
+  monkeypatch.setattr(collect, "played", noted)
+  with jax.default_matmul_precision("bfloat16"):
+    collect.make(recipes.Recipe("spread", "random", rows=25), tmp_path)
+  assert seen == ["float32"]
 
 
 def test_missing_or_damaged_policies_are_one_sentence(tmp_path, monkeypatch):
