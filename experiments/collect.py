@@ -20,7 +20,7 @@ from absl import flags
 
 from experiments import behaviors, host_behaviors, launch, recipes, runs, settings
 from experiments.recipes import Recipe
-from marl_offline.collection import library, matched, policies, record
+from marl_offline.collection import library, matched, policies, record, roles
 from marl_offline.datasets import storage
 from marl_offline.environments import on_host
 from marl_offline.environments.api import HostEnvironment, PureEnvironment, observation_hash
@@ -57,6 +57,13 @@ FIXED_ROLES = flags.DEFINE_bool(
   False,
   "with --task=spread --quality=expert: a scripted expert, agent i for landmark i (collection/fixed_roles.py); it "
   "becomes part of the name",
+  flag_values=FLAGS,
+)
+RENAME = flags.DEFINE_string(
+  "rename",
+  None,
+  "of spread: by_landmark or at_random. The same episodes with agents named, in each anew, by the landmark that they "
+  "end at, or by lot (collection/roles.py); it becomes part of the name",
   flag_values=FLAGS,
 )
 VERSION = flags.DEFINE_string(
@@ -115,6 +122,9 @@ def make(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path:
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
   with jax.default_matmul_precision("float32"):  # also where a run that multiplies in less makes its data
     episodes, words, extra = played(recipe, environment, rows, data_dir)
+  if recipe.rename:
+    episodes = roles.rename(episodes, roles.order_of(episodes, recipe.rename, recipe.seed))
+    extra["agents"] = f"named {recipe.rename} in every episode"
   mean = episodes.returns().mean()
   storage.save(
     folder,
@@ -199,7 +209,7 @@ def main() -> None:
     return
   quality = runs.choose("quality", QUALITY.value, [*recipes.ROWS, "all"])
   given = {"seed": SEED.value, "rows": NUM_ROWS.value, "from_scratch": FROM_SCRATCH.value, "kappa": KAPPA.value}
-  given |= {"roles": FIXED_ROLES.value, "version": VERSION.value}
+  given |= {"roles": FIXED_ROLES.value, "rename": RENAME.value, "version": VERSION.value}
   wanted = [Recipe(task, each, **given) for each in (recipes.every(task) if quality == "all" else [quality])]
   for recipe in wanted:
     recipe.check()

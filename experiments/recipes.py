@@ -6,6 +6,7 @@ import pathlib
 
 from experiments import settings
 from experiments.runs import UserError
+from marl_offline.collection.roles import NAMINGS
 from marl_offline.datasets import storage
 from marl_offline.environments import mujoco_partition
 
@@ -34,6 +35,7 @@ class Recipe:
   from_scratch: bool = False  # train the policies first
   kappa: float | None = None  # probability that all agents act by one draw
   roles: bool = False  # a scripted expert with fixed roles
+  rename: str | None = None  # agents of spread renamed in every episode, see collection/roles.py
   agent: int | None = None  # whose, where a quality is one data set an agent
   version: str | None = None
 
@@ -63,6 +65,7 @@ class Recipe:
     """The quality that the data set is named by."""
     parts = [
       ("_roles", self.roles),
+      (f"_named_{self.rename}", self.rename),
       (f"_agent{self.agent}", self.agent is not None),
       (f"_kappa{self.kappa or 0.0:g}", self.kappa is not None),
     ]
@@ -108,6 +111,10 @@ class Recipe:
       raise UserError(f"--quality={quality} of {task}: no policies are known for it; --quality=random needs none")
     if self.roles and (task, quality, kappa) != ("spread", "expert", None):
       raise UserError("--fixed_roles is of --task=spread --quality=expert without --kappa alone")
+    if self.rename not in (None, *NAMINGS):
+      raise UserError(f"--rename={self.rename} is not known; known: {', '.join(NAMINGS)}")
+    if self.rename and (task != "spread" or not self.learned or kappa is not None):
+      raise UserError("--rename is of --task=spread and what its policies play, without --kappa and --fixed_roles")
     if kappa is not None and task in settings.MUJOCO_TASKS:
       raise UserError(f"--kappa is of the particle tasks; agents of {task} act independently")
     if kappa is not None and not 0 <= kappa <= 1:

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 from absl import flags
-from scipy.optimize import linear_sum_assignment
 
 from experiments import launch, metric_curves, runs
+from marl_offline.collection.roles import assignments, distances
 from marl_offline.datasets import storage
 
 FLAGS = flags.FlagValues()
@@ -28,19 +28,6 @@ flags.DEFINE_string("out", "results/mpe", "folder of the files", flag_values=FLA
 KEPT = "the data sets are untouched"
 REACH = 0.15  # an agent's radius: a landmark with one no further off than this is covered
 TASKS = ("spread", "spread_3", "spread_4", "spread_5")  # of more agents there are more assignments than episodes
-
-
-def distances(obs: np.ndarray) -> np.ndarray:
-  """Of every agent to every landmark, from what spread's agents see: own velocity and position, then the landmarks
-  relative to it. [E, N, O] -> [E, N, N]."""
-  episodes, agents = obs.shape[:2]
-  relative = obs[:, :, 4 : 4 + 2 * agents].reshape(episodes, agents, agents, 2)
-  return np.linalg.norm(relative, axis=-1)
-
-
-def assignments(distance: np.ndarray) -> np.ndarray:
-  """The landmark of each agent that makes the sum of distances smallest, one each. [E, N, N] -> int [E, N]."""
-  return np.array([linear_sum_assignment(each)[1] for each in distance])
 
 
 def facts_of(episodes: storage.Episodes, card: dict[str, Any], most: int) -> dict[str, Any]:

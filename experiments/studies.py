@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiments import settings
 from experiments.cells import Cell
@@ -19,8 +19,7 @@ class Study(NamedTuple):
   rows: tuple[tuple[str, tuple[str, ...]], ...]  # algorithm, its --set changes
   task: str = "spread"
   qualities: Sequence[str] = QUALITIES
-  roles: bool = False  # the two say which data, where they are not the newest: see recipes.Recipe
-  version: str | None = None
+  data: tuple[dict[str, Any], ...] = ({},)  # each row once on each: fields of recipes.Recipe; {}: the newest
   protocols: tuple[str, ...] = ()  # each row once with each; (): with --protocol alone
 
 
@@ -81,8 +80,16 @@ STUDIES = {
     "The same on expert data with fixed roles (experiments.collect --task spread --quality expert --fixed_roles).",
     tuple((algorithm, ()) for algorithm in OPERATORS),
     qualities=("expert",),
-    roles=True,
+    data=({"roles": True},),
     protocols=("paper", "fixed_minibatches", "released_code"),
+  ),
+  "names": Study(
+    "Are roles what decides on expert data? The same episodes with their agents renamed: those of v1, who have no "
+    "roles, by the landmark that they end at; those of v2, who have, at random (experiments.collect --task spread "
+    "--quality expert --version v1 --rename by_landmark; --version v2 --rename at_random; --version v1).",
+    (*((algorithm, ()) for algorithm in ("cfcql", "icql_qs", "spacql", "matd3_bc", "bc")),),
+    qualities=("expert",),
+    data=({"version": "v1"}, {"version": "v1", "rename": "by_landmark"}, {}, {"version": "v2", "rename": "at_random"}),
   ),
   "shared_networks": Study(
     "The table and the control on data of agents that share a network: v1 of spread, MAPPO's (experiments.collect "
@@ -92,13 +99,13 @@ STUDIES = {
       *((algorithm, ()) for algorithm in ("matd3_bc", "iql", "bc")),
     ),
     qualities=("medium-replay", "medium", "expert"),
-    version="v1",
+    data=({"version": "v1"},),
   ),
   "shared_protocols": Study(
     "What the released code's minibatches and layer normalization do to the expert scores on v1.",
     tuple((algorithm, ()) for algorithm in OPERATORS),
     qualities=("expert",),
-    version="v1",
+    data=({"version": "v1"},),
     protocols=("paper", "fixed_minibatches", "released_code", "layer_norm"),
   ),
   "alpha": Study(
@@ -131,17 +138,15 @@ def cells(
   study: Study, protocol: str, data_dir: str, qualities: Sequence[str] | None = None, **shortened
 ) -> list[Cell]:
   """All cells of a study, a row after the other."""
-  places = qualities or study.qualities
   return [
-    Cell(algorithm, study.task, quality, each, changes, _folder(study, quality, data_dir), **shortened)
+    Cell(algorithm, study.task, quality, each, changes, _folder(study.task, quality, data, data_dir), **shortened)
     for each in study.protocols or (protocol,)
     for algorithm, changes in study.rows
-    for quality in places
+    for quality in qualities or study.qualities
+    for data in study.data
   ]
 
 
-def _folder(study: Study, quality: str, data_dir: str) -> str | None:
+def _folder(task: str, quality: str, data: dict[str, Any], data_dir: str) -> str | None:
   """None: the newest."""
-  if not (study.roles or study.version):
-    return None
-  return str(Recipe(study.task, quality, roles=study.roles, version=study.version).folder(data_dir))
+  return str(Recipe(task, quality, **data).folder(data_dir)) if data else None

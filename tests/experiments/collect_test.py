@@ -68,6 +68,9 @@ def test_the_references_are_what_the_shipped_policies_score():
     (["--task=spraed"], "--task=spraed is not known (did you mean spread?); known: spread, tag, world"),
     (["--quality=exprt"], "did you mean expert?"),
     (["--fixed_roles"], "--fixed_roles is of --task=spread --quality=expert"),
+    (["--rename=by_landmrk"], "--rename=by_landmrk is not known; known: by_landmark, at_random"),
+    (["--rename=at_random", "--quality=random"], "--rename is of --task=spread and what its policies play"),
+    (["--rename=at_random", "--task=tag"], "--rename is of --task=spread"),
     (["--quality=random", "--version=v2"], "--version=v2 of spread random is not made here; there is v1"),
     (["--version=v3"], "--version=v3 of spread medium-replay is not made here; there is v1, v2"),
     (["--rows=30"], "rows=30 must be a positive multiple of 25"),
@@ -88,6 +91,18 @@ def test_a_data_set_that_is_there_is_not_overwritten(tmp_path):
   status, _, err = call("--quality=random", f"--data_dir={tmp_path}")
   assert "already exists and is not overwritten" in binaries.sentence(status, err)
   assert (folder / "card.json").read_bytes() == before
+
+
+def test_renamed_data_are_the_same_episodes(tmp_path):
+  flags = ("--quality=expert", "--version=v1", "--rows=250", f"--data_dir={tmp_path}")
+  for more in ((), ("--rename=by_landmark",)):
+    status, _, err = call(*flags, *more)
+    assert status == 0, err
+  (plain, _), (renamed, card) = (
+    storage.load(tmp_path / f"spread-expert{each}-v1.rows250") for each in ("", "_named_by_landmark")
+  )
+  np.testing.assert_allclose(renamed.returns(), plain.returns(), rtol=1e-6)
+  assert (renamed.obs != plain.obs).any() and card["agents"] == "named by_landmark in every episode"
 
 
 def test_data_do_not_depend_on_the_precision_of_the_run_that_makes_them(tmp_path, monkeypatch):

@@ -14,6 +14,11 @@ NAMES = [
   (Recipe("spread", "medium", kappa=0.5), "spread-medium_kappa0.5-v1", "spread_mappo"),
   (Recipe("spread", "expert", seed=3, rows=100, from_scratch=True), "spread-expert-v2.seed3.rows100.scratch", "spread"),
   (Recipe("spread", "expert", roles=True), "spread-expert_roles-v1", None),
+  (
+    Recipe("spread", "expert", version="v1", rename="by_landmark"),
+    "spread-expert_named_by_landmark-v1",
+    "spread_mappo",
+  ),
   (Recipe("spread", "random"), "spread-random-v1", None),
   (Recipe("tag", "medium"), "tag-medium-v1", "tag"),
   (Recipe("spread_5", "random"), "spread_5-random-v1", None),

@@ -1,8 +1,7 @@
-"""Roles of spread's agents: assignments by hand, and the two extremes of our own data."""
+"""Roles of spread's agents: the two extremes of our own data."""
 
 import json
 
-import numpy as np
 import pytest
 
 from experiments import collect, roles_report
@@ -11,16 +10,6 @@ from tests.experiments import binaries
 
 def call(*arguments):
   return binaries.call(roles_report.main, roles_report.FLAGS, *arguments)
-
-
-def test_distances_and_assignments_by_hand():
-  obs = np.zeros((1, 2, 12), np.float32)
-  obs[0, 0, 4:8] = [3.0, 4.0, 0.0, 1.0]  # agent 0: 5 from landmark 0, 1 from landmark 1
-  obs[0, 1, 4:8] = [9.0, 0.0, 0.0, 2.0]  # agent 1: 9 and 2
-  distance = roles_report.distances(obs)
-  np.testing.assert_allclose(distance[0], [[5.0, 1.0], [9.0, 2.0]])
-  # both are nearer to landmark 1; 5 + 2 is less than 1 + 9
-  np.testing.assert_array_equal(roles_report.assignments(distance), [[0, 1]])
 
 
 def test_a_script_with_roles_and_uniform_play_are_the_two_ends(tmp_path):
