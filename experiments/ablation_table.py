@@ -18,6 +18,7 @@ from marl_offline.training import logs
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("study", "control", f"one of {', '.join(studies.STUDIES)}", flag_values=FLAGS)
 flags.DEFINE_list("qualities", None, "instead of the study's", flag_values=FLAGS)
+flags.DEFINE_list("algorithms", None, "only these of the study's", flag_values=FLAGS)
 flags.DEFINE_string(
   "protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}; a study of protocols has its own", flag_values=FLAGS
 )
@@ -46,6 +47,10 @@ def main() -> None:
   name = runs.choose("study", FLAGS.study, studies.STUDIES)
   study, out = studies.STUDIES[name], pathlib.Path(FLAGS.out)
   wanted = studies.cells(study, FLAGS.protocol, FLAGS.data_dir, FLAGS.qualities, **grid.shortened(FLAGS))
+  if FLAGS.algorithms:
+    known = list(dict.fromkeys(cell.algorithm for cell in wanted))
+    chosen = [runs.choose("algorithms", each, known) for each in FLAGS.algorithms]
+    wanted = [cell for cell in wanted if cell.algorithm in chosen]
   found = grid.fill(wanted, FLAGS)
   main_table.write(found, out, name)
   lines = [study.question, "", (out / f"{name}.md").read_text(), "Against the first row:", "", *differences(found)]

@@ -25,12 +25,14 @@ def test_the_control_compares_at_equal_ensemble_size():
 
 def test_a_tiny_study_runs_to_its_table(tmp_path, monkeypatch):
   monkeypatch.setitem(
-    studies.STUDIES, "tiny", studies.Study("Why?", (("bc", ("batch_size=8",)), ("bc", ("batch_size=9",))))
+    studies.STUDIES, "tiny", studies.Study("Why?", (("bc", ("batch_size=8",)), ("bc", ("batch_size=9",)), ("iql", ())))
   )
   binaries.make_data("spread", "random", tmp_path / "data")
   places = (f"--out={tmp_path / 'out'}", f"--runs_dir={tmp_path / 'runs'}", f"--data_dir={tmp_path / 'data'}")
   short = ("--gradient_steps=20", "--evaluations=2", "--episodes=3", "--num_seeds=2", "--qualities=random")
-  status, out, err = binaries.call(ablation_table.main, ablation_table.FLAGS, "--study=tiny", *short, *places)
+  status, out, err = binaries.call(
+    ablation_table.main, ablation_table.FLAGS, "--study=tiny", "--algorithms=bc", *short, *places
+  )
   assert status == 0, err
   text = (tmp_path / "out" / "tiny.md").read_text()
   assert (
@@ -40,6 +42,13 @@ def test_a_tiny_study_runs_to_its_table(tmp_path, monkeypatch):
   assert len(cells.load_all(tmp_path / "out" / "cells")) == 2
 
 
-def test_an_unknown_study_is_one_sentence():
-  status, _, err = binaries.call(ablation_table.main, ablation_table.FLAGS, "--study=controll")
-  assert "did you mean control?" in binaries.sentence(status, err)
+@pytest.mark.parametrize(
+  ("flags", "words"),
+  [
+    (["--study=controll"], "did you mean control?"),
+    (["--algorithms=cfcqll"], "--algorithms=cfcqll is not known (did you mean cfcql?); known: cfcql, icql_qs, spacql"),
+  ],
+)
+def test_unknown_names_are_one_sentence(flags, words):
+  status, _, err = binaries.call(ablation_table.main, ablation_table.FLAGS, *flags)
+  assert words in binaries.sentence(status, err)
