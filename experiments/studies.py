@@ -51,13 +51,14 @@ STUDIES = {
   "weighting": Study(
     "Would weights that decide score better? Sharpness 1 is the paper's 1/u_k, 0 is uniform, 2 is the variance; "
     "relative disagreement leaves out what members think of the state, fixed is its control, 1/sqrt(k) without asking "
-    "them; own targets let the members drift apart.",
+    "them; own targets, and rows that a member never sees (bootstrap), let the members drift apart.",
     (
       *(("spacql", () if p == 1 else (f"sharpness={p:.1f}",)) for p in (0, 1, 2, 10, 30)),
       ("spacql", (RELATIVE,)),
       ("spacql", (FIXED,)),
       ("spacql", (RELATIVE, "sharpness=4.0")),
       ("spacql", (OWN,)),
+      ("spacql", ("bootstrap=0.5",)),
       ("spacql", (RELATIVE, OWN)),
     ),
   ),

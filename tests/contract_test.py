@@ -48,7 +48,7 @@ def check_spacql_metrics(metrics):
 SOFTMAX = {"agent_weights": "softmax", "behavior_updates": 1, "target": "counterfactual"}
 ONE_HOT = {"agent_weights": "one_hot", "behavior_updates": 1, "policy_gradient": "joint"}
 DIVERSE = {"target": "own", "disagreement": "relative"}
-FIXED = {"disagreement": "fixed", "exact_subsets": True}
+FIXED = {"disagreement": "fixed", "exact_subsets": True, "bootstrap": 0.5}
 VARIANTS = [("cfcql", SOFTMAX), ("cfcql", ONE_HOT), ("spacql", DIVERSE), ("spacql", DIVERSE | FIXED)]
 VARIANTS += [("spacql", DIVERSE | {"exact_subsets": True})]
 
@@ -97,7 +97,7 @@ def test_config_is_frozen_and_every_field_has_a_default(name):
   "field, value",
   [("batch_size", 0), ("learning_rate", 0.0), ("learning_rate", float("nan")), ("gamma", 1.0), ("tau", 0.0),
    ("alpha", -1.0), ("ensemble_size", 0), ("normalization", "none"), ("proposals", "all"), ("actor_period", 0),
-   ("sharpness", -1.0)],
+   ("sharpness", -1.0), ("bootstrap", 0.0), ("bootstrap", 1.5)],
 )  # fmt: skip
 def test_make_refuses_what_cannot_train(name, field, value):
   module = load(name)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from marl_offline import joint_actions, losses
-from marl_offline.parts import joint_critic
+from marl_offline.parts import bootstrap, joint_critic
 from marl_offline.parts.proposals import PROPOSALS
 from marl_offline.types import Learner, Spec
 
@@ -39,6 +39,7 @@ class Config:
   # u_k, absolute: of the members' Q's; relative: of how far each moves from the data's action; fixed: sqrt(k) whatever
   disagreement: str = "absolute"
   target: str = "minimum"  # over members, one target for all; or own: each member's by itself
+  bootstrap: float = 1.0  # share of the rows that each member trains on, the same rows for good; 1: all
   exact_subsets: bool = False  # average over all sets of k agents instead of drawing one; for few agents
 
 
@@ -55,6 +56,8 @@ def make(spec: Spec, config: Config) -> Learner:
   """
   joint_critic.check(config, spec)
   joint_critic.check_ranges(config, at_least_zero=("sharpness",))
+  if not 0 < config.bootstrap <= 1:
+    raise ValueError(f"bootstrap={config.bootstrap} must lie in (0, 1]")
   joint_critic.check_known(config, "disagreement", DISAGREEMENTS)
   joint_critic.check_known(config, "target", TARGETS)
   if config.exact_subsets and spec.num_agents > MAX_EXACT_AGENTS:
@@ -77,7 +80,10 @@ def make(spec: Spec, config: Config) -> Learner:
     discount = config.gamma * batch.discount
     target = jnp.atleast_2d(mixed_target(batch.reward, discount, next_q, weight @ share))  # [1 or E, B]
     ood = propose(key_ood, net, state.actors, batch, config)
-    state, metrics = joint_critic.counterfactual_step(net, state, batch, ood, target, losses.squared, config.alpha)
+    masks = None if config.bootstrap == 1 else bootstrap.member_weights(batch, config.ensemble_size, config.bootstrap)
+    state, metrics = joint_critic.counterfactual_step(
+      net, state, batch, ood, target, losses.squared, config.alpha, member_weight=masks
+    )
     metrics = metrics | {"target_mean": jnp.mean(target)} | mixture_metrics(weight, u)
     return joint_critic.actor_and_targets(net, state, metrics, batch, step, config)
 

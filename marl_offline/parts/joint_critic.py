@@ -139,13 +139,21 @@ def joint_q(net: Net, critics, state: jax.Array, action: jax.Array) -> jax.Array
 
 
 def counterfactual_step(
-  net: Net, state: TrainState, batch: Transition, ood: Proposals, target, error, alpha: float, agent_weight=None
+  net: Net,
+  state: TrainState,
+  batch: Transition,
+  ood: Proposals,
+  target,
+  error,
+  alpha: float,
+  agent_weight=None,
+  member_weight=None,
 ):
   """critic_step on error + alpha * CFCQL's gap, arXiv:2309.12696 equation 7.
 
   error: q [E, b] and target [E, b, ...] -> [E, b]; target [E, B, ...], or [1, B, ...] where all members share it.
   Members are summed, not averaged. agent_weight is lambda, [N] or [B, N], summing to 1 and constant under gradient;
-  None: 1 / N each.
+  None: 1 / N each. member_weight [E, B]: how much a row's loss counts in each member's; None: 1.
   """
   data = net.inputs.queries(batch.state, batch.action[:, None])
   proposed = net.inputs.counterfactual(batch.state, batch.action, ood.action)
@@ -153,18 +161,20 @@ def counterfactual_step(
     agent_weight = jnp.broadcast_to(agent_weight, batch.action.shape[:2])  # a batch is cut by rows: each brings its own
   size = jax.tree.leaves(state.critics)[0].shape[0]
 
-  def critic_loss(critics, rows, target):
-    data, proposed, log_prob, agent_weight = rows
+  def critic_loss(critics, rows, own):
+    (data, proposed, log_prob, agent_weight), (target, member_weight) = rows, own
     q = net.critic(critics, *data)[..., 0]  # [E, b]
     q_ood = net.counterfactual(critics, *proposed)  # [E, b, M, N]
     weight = 1 / q_ood.shape[-1] if agent_weight is None else agent_weight
     gap = losses.counterfactual_gap(q_ood, log_prob, q, weight)  # [E, b]
     td = error(q, target)
     metrics = {"td_loss": jnp.mean(td), "penalty": jnp.mean(gap), "q_data": jnp.mean(q)}
-    return jnp.sum(jnp.mean(td + alpha * gap, axis=1)), metrics
+    loss = td + alpha * gap if member_weight is None else member_weight * (td + alpha * gap)
+    return jnp.sum(jnp.mean(loss, axis=1)), metrics
 
   rows = data, proposed, ood.log_prob, agent_weight
-  return critic_step(net, state, critic_loss, rows, jnp.broadcast_to(target, (size, *target.shape[1:])))
+  own = jnp.broadcast_to(target, (size, *target.shape[1:])), member_weight
+  return critic_step(net, state, critic_loss, rows, own)
 
 
 def actor_loss(net: Net, actors, critics, batch: Transition, action_regularization: float) -> jax.Array:

@@ -1,11 +1,12 @@
 import dataclasses
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from marl_offline import execution
+from marl_offline import execution, losses
 from marl_offline.algorithms import cfcql, matd3_bc
 from marl_offline.parts import joint_critic, proposals
 from tests import games
@@ -113,6 +114,29 @@ def test_each_row_meets_its_own_agent_weights_also_where_a_batch_is_cut(setting,
   soft_max = jax.nn.logsumexp(q_ood - ood.log_prob, axis=2) - np.log(6)  # [E, B, N]
   expected = np.mean(np.asarray(soft_max)[:, np.arange(16), np.arange(16) % 3] - q)
   np.testing.assert_allclose(metrics["penalty"], expected, rtol=1e-5)
+
+
+def test_a_member_learns_from_the_rows_that_count_in_its_loss_alone(setting):
+  """Two members, rows 0 to 7 of weight 2 for the first, none for the second: its gradient is that of these rows."""
+  net = joint_critic.build(SPEC, dataclasses.replace(CONFIG, normalization="data", proposals="uniform"))
+  _, _, batch = setting
+  state = jax.jit(net.init)(jax.random.key(0))
+  recorded, half = [], jax.tree.map(lambda x: x[:8], batch)
+  ood = proposals.uniform(jax.random.key(3), net, state.actors, batch, CONFIG)
+  weight = jnp.zeros((2, 16)).at[0, :8].set(2.0)
+
+  def record(net, state, loss, rows, *own):
+    recorded.append(net.critic_gradient(loss, state.critics, rows, *own)[0])
+    return state, {}
+
+  with mock.patch.object(joint_critic, "critic_step", record):
+    for some, seen, masks in ((batch, ood, weight), (half, jax.tree.map(lambda x: x[:8], ood), None)):
+      given = net, state, some, seen, some.reward[None], losses.squared, 1.0
+      joint_critic.counterfactual_step(*given, member_weight=masks)
+  for masked, alone in zip(*map(jax.tree.leaves, recorded), strict=True):
+    np.testing.assert_allclose(masked[0], alone[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(masked[1], 0.0)
+  assert max(float(np.abs(leaf[0]).max()) for leaf in jax.tree.leaves(recorded[0])) > 0.01
 
 
 def test_smoothed_is_clipped_noise():
