@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 
 def joint_gap(q_ood: jax.Array, log_prob: jax.Array, q_data: jax.Array) -> jax.Array:
-  """log mean_m exp(Q(s, a^m) - log p(a^m)) - Q(s, a): CQL, arXiv:2006.04779; MACQL on the joint action, ICQL on
-  one agent's own.
+  """log mean_m exp(Q(s, a^m) - log p(a^m)) - Q(s, a): CQL, arXiv:2006.04779 equation 4; MACQL on the joint
+  action, ICQL on one agent's own.
 
   q_ood [..., M], log_prob [..., M] of the whole action that Q sees, q_data [...] -> [...].
   """

@@ -80,14 +80,16 @@ def soft_refit(action: jax.Array, q: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def highest(action: jax.Array, q: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
-  """Each agent's `count` proposals of highest value, the best first. action [..., M, N, A], q [..., M, N] -> the same
-  with M = count."""
+  """Each agent's `count` proposals of highest value, the best first: the elites of OMAR's released code.
+
+  action [..., M, N, A], q [..., M, N] -> the same with M = count.
+  """
   chex.assert_equal_shape([action[..., 0], q])
   order = jnp.argsort(-q, axis=-2)[..., :count, :]
   return jnp.take_along_axis(action, order[..., None], axis=-3), jnp.take_along_axis(q, order, axis=-2)
 
 
 def best_proposal(action: jax.Array, q: jax.Array) -> jax.Array:
-  """Each agent's proposal of highest value, the first of equals; constant under gradient. OMAR's a_hat,
-  arXiv:2111.11188 algorithm 1 line 12. action [..., M, N, A], q [..., M, N] -> [..., N, A]."""
+  """argmax_m q^m of each agent, the first of equals; constant under gradient. OMAR's a_hat, arXiv:2111.11188
+  algorithm 1 line 12. action [..., M, N, A], q [..., M, N] -> [..., N, A]."""
   return jax.lax.stop_gradient(highest(action, q, 1)[0][..., 0, :, :])

@@ -29,7 +29,8 @@ def individual_targets(reward: jax.Array, discount: jax.Array, next_q: jax.Array
 
 
 def averaged_target(reward: jax.Array, discount: jax.Array, next_q: jax.Array) -> jax.Array:
-  """Mean over agents of the individual targets: T^ai, arXiv:2511.07629 equation 15. next_q [E, ..., N] -> [...]."""
+  """r + discount * mean_i min_e Q_e(s', a_i', a_-i'), the mean of the individual targets: T^ai, arXiv:2511.07629
+  equation 15. next_q [E, ..., N] -> [...]."""
   return jnp.mean(individual_targets(reward, discount, next_q), axis=-1)
 
 

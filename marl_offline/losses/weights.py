@@ -12,8 +12,9 @@ def disagreement(q: jax.Array) -> jax.Array:
 def relative_disagreement(q: jax.Array) -> jax.Array:
   """sqrt(Var_e (Q_e(s, a_j) - Q_e(s, a_0))): how much members differ about what a_j changes. [E, ..., J] -> [..., J].
 
-  Entry 0 of the last axis is the action measured from, so its result is 0. SPaCQL's u_k, the disagreement about
-  Q_e itself, holds what members disagree on about the state as well, which is the same for every action there.
+  Ours, beside equation 7 of arXiv:2511.07629. Entry 0 of the last axis is the action measured from, so its result is 0.
+  SPaCQL's u_k, the disagreement about Q_e itself, holds what members disagree on about the state as well, which is the
+  same for every action there.
   """
   return disagreement(q - q[..., :1])
 
@@ -28,7 +29,10 @@ def inverse_weights(u: jax.Array, sharpness: float = 1.0, floor: float = 1e-6) -
 
 
 def agreement_weights(q: jax.Array, sharpness: float = 1.0, floor: float = 1e-6) -> jax.Array:
-  """inverse_weights of the members' disagreement: SPaCQL, arXiv:2511.07629. q [E, ..., K] -> [..., K], summing to 1."""
+  """w_k = u_k^-p / sum_j u_j^-p, u_k = sqrt(Var_e Q_e(s, a(k))): SPaCQL, arXiv:2511.07629 equation 7 and below it.
+
+  disagreement and inverse_weights in one. q [E, ..., K] -> [..., K], summing to 1.
+  """
   return inverse_weights(disagreement(q), sharpness, floor)
 
 
@@ -62,7 +66,8 @@ def deviation_weights(log_policy: jax.Array | float, log_behavior: jax.Array, te
 def most_deviating(log_policy: jax.Array | float, log_behavior: jax.Array) -> jax.Array:
   """lambda_i = 1 for the agent of largest pi_i / mu_i, 0 for the others: CFCQL, arXiv:2309.12696 equation 8.
 
-  As deviation_weights; of agents that are level the first.
+  log_behavior [..., N], log_policy [..., N] or a number -> [..., N], constant under gradient; of agents that are level
+  the first.
   """
   log_ratio = jax.lax.stop_gradient(log_policy - log_behavior)
   return jax.nn.one_hot(jnp.argmax(log_ratio, axis=-1), log_ratio.shape[-1])
