@@ -85,12 +85,19 @@ STUDIES = {
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
   "names": Study(
-    "Are roles what decides on expert data? The same episodes with their agents renamed: those of v1, who have no "
-    "roles, by the landmark that they end at; those of v2, who have, at random (experiments.collect --task spread "
-    "--quality expert --version v1 --rename by_landmark; --version v2 --rename at_random; --version v1).",
+    "Are roles what decides on expert data? The same episodes with their agents renamed: by the "
+    "landmark that they end at, which gives them roles, and at random, which takes those of v2 (experiments.collect "
+    "--task spread --quality expert --version v1; --version v1 --rename by_landmark; --version v2 --rename by_landmark; "
+    "--version v2 --rename at_random).",
     (*((algorithm, ()) for algorithm in ("cfcql", "icql_qs", "spacql", "matd3_bc", "bc")),),
     qualities=("expert",),
-    data=({"version": "v1"}, {"version": "v1", "rename": "by_landmark"}, {}, {"version": "v2", "rename": "at_random"}),
+    data=(
+      {"version": "v1"},
+      {"version": "v1", "rename": "by_landmark"},
+      {},
+      {"version": "v2", "rename": "by_landmark"},
+      {"version": "v2", "rename": "at_random"},
+    ),
   ),
   "shared_networks": Study(
     "The table and the control on data of agents that share a network: v1 of spread, MAPPO's (experiments.collect "
