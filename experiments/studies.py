@@ -85,10 +85,10 @@ STUDIES = {
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
   "names": Study(
-    "Are roles what decides on expert data? The same episodes with their agents renamed: by the "
-    "landmark that they end at, which gives them roles, and at random, which takes those of v2 (experiments.collect "
-    "--task spread --quality expert --version v1; --version v1 --rename by_landmark; --version v2 --rename by_landmark; "
-    "--version v2 --rename at_random).",
+    "Are roles what decides on expert data? The same episodes with their agents renamed: by the landmark that they end "
+    "at, which gives them roles, and at random, which takes those of v2 (experiments.collect --task spread --quality "
+    "expert with --version v1; --version v1 --rename by_landmark; --version v2 --rename by_landmark; --version v2 "
+    "--rename at_random).",
     (*((algorithm, ()) for algorithm in ("cfcql", "icql_qs", "spacql", "matd3_bc", "bc")),),
     qualities=("expert",),
     data=(
