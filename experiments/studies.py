@@ -99,6 +99,13 @@ STUDIES = {
       {"version": "v2", "rename": "at_random"},
     ),
   ),
+  "width": Study(
+    "Is it that the critic cannot represent what agents without roles do? CFCQL on v1's expert data "
+    "(experiments.collect --task spread --quality expert --version v1) with wider networks.",
+    (("cfcql", ()), ("cfcql", ("hidden_size=128",)), ("cfcql", ("hidden_size=256",))),
+    qualities=("expert",),
+    data=({"version": "v1"},),
+  ),
   "shared_networks": Study(
     "The table and the control on data of agents that share a network: v1 of spread, MAPPO's (experiments.collect "
     "--task spread --quality ... --version v1). v2, as everywhere else, is MATD3's, with a network for each agent.",
