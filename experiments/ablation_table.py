@@ -3,14 +3,16 @@
   python -m experiments.ablation_table --study control --num_seeds 5
 
 writes <study>.md, .csv and .png into --out, whose cells/ all studies and the main table share: a cell that two of them
-ask for is trained once. It can be stopped at any moment, as experiments.main_table.
+ask for is trained once. It can be stopped at any moment, as experiments.main_table. Data sets that a study names are
+made where they are missing. A part of it (--qualities, --algorithms) writes the files of that part; --show without them
+those of the whole.
 """
 
 import pathlib
 
 from absl import flags
 
-from experiments import cells, grid, launch, main_table, runs, settings, studies, table_view
+from experiments import cells, grid, launch, main_table, recipes, runs, settings, studies, table_view
 from marl_offline.evaluation import statistics
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import logs
@@ -25,21 +27,45 @@ flags.DEFINE_string(
 grid.define_flags(FLAGS, out="results/mpe")
 
 
-def differences(found: list[dict]) -> list[str]:
+def of_data(cell: dict) -> str:
+  """The name of a cell's data set."""
+  return cell["dataset"]["name"]
+
+
+def differences(found: list[dict], between_data: bool = False) -> list[str]:
   """For each data set, every cell less the study's first one: difference of means, with a 95 % interval.
 
-  The interval is Welch's, over seeds.
+  between_data: for each algorithm, its cell on every data set less that on the first. The interval is Welch's, over
+  seeds.
   """
-  lines = ["| data | less | algorithm | difference | 95 % interval (Welch) |", "|---|---|---|---|---|"]
-  for name in dict.fromkeys(cell["dataset"]["name"] for cell in sorted(found, key=table_view.order)):
-    first, *others = [cell for cell in found if cell["dataset"]["name"] == name]
+  within, of = (table_view.label, of_data) if between_data else (of_data, table_view.label)
+  kinds = ("algorithm", "data") if between_data else ("data", "algorithm")
+  lines = [f"| {kinds[0]} | less | {kinds[1]} | difference | 95 % interval (Welch) |", "|---|---|---|---|---|"]
+  for name in dict.fromkeys(map(within, found if between_data else sorted(found, key=table_view.order))):
+    first, *others = [cell for cell in found if within(cell) == name]
     for other in others:
       pair = [Named(cells.score(cell), ("seed",)) for cell in (other, first)]
       gap = pair[0].values.mean() - pair[1].values.mean()
       ends = statistics.mean_difference_interval(*pair, "seed")
       told = "one seed, or all alike" if ends is None else f"[{ends[0]:.1f}, {ends[1]:.1f}]"
-      lines.append(f"| {name} | {table_view.label(first)} | {table_view.label(other)} | {gap:+.1f} | {told} |")
+      lines.append(f"| {name} | {of(first)} | {of(other)} | {gap:+.1f} | {told} |")
   return lines
+
+
+def make_data(study: studies.Study, wanted: list[cells.Cell]) -> None:
+  """Those data sets of a study that a cell lacks seeds of, where they are missing.
+
+  Raises:
+    DataError, UserError: see collect.make.
+  """
+  from experiments import collect  # the collectors are imported only when they are needed
+
+  seeds, out = range(FLAGS.num_seeds), pathlib.Path(FLAGS.out)
+  lacking = [cell for cell in wanted if cells.missing(cells.load(grid.path_of(out, cell)), seeds)]
+  names = {cell.dataset or str(recipes.Recipe(cell.task, cell.quality).folder(FLAGS.data_dir)) for cell in lacking}
+  for recipe in studies.recipes(study, FLAGS.qualities):
+    if str(recipe.folder(FLAGS.data_dir)) in names:
+      collect.make_if_missing(recipe, FLAGS.data_dir)
 
 
 def main() -> None:
@@ -51,9 +77,14 @@ def main() -> None:
     known = list(dict.fromkeys(cell.algorithm for cell in wanted))
     chosen = [runs.choose("algorithms", each, known) for each in FLAGS.algorithms]
     wanted = [cell for cell in wanted if cell.algorithm in chosen]
+  if not FLAGS.show:
+    make_data(study, wanted)
   found = grid.fill(wanted, FLAGS)
   main_table.write(found, out, name)
-  lines = [study.question, "", (out / f"{name}.md").read_text(), "Against the first row:", "", *differences(found)]
+  lines = [study.question, "", (out / f"{name}.md").read_text()]
+  lines += ["Against the first row:", "", *differences(found)]
+  if len(study.data) > 1:
+    lines += ["", "Against the first data set:", "", *differences(found, between_data=True)]
   with runs.writing(out / f"{name}.md", "the cells are kept; --show writes the table from them"):
     logs.write_atomically(out / f"{name}.md", ("\n".join(lines) + "\n").encode())
   print("\n".join(lines) + f"\n\n{out / name}.md, .csv and .png")

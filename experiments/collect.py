@@ -147,6 +147,24 @@ def make(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path:
   return folder
 
 
+def make_if_missing(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path:
+  """The data set's folder, made where it is not there yet.
+
+  Raises:
+    DataError, UserError: see make.
+  """
+  folder = recipe.folder(data_dir)
+  if (folder / "card.json").is_file():
+    return folder
+  print(f"making {folder}", flush=True)
+  try:
+    return make(recipe, data_dir)
+  except storage.DataError:
+    if not (folder / "card.json").is_file():  # else another process made it meanwhile
+      raise
+    return folder
+
+
 def played(recipe: Recipe, environment: PureEnvironment | HostEnvironment, rows: int, data_dir: str | os.PathLike):
   """-> the episodes, who played them in the card's words, and what else its card says.
 

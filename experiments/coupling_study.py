@@ -16,7 +16,6 @@ from absl import flags
 from experiments import cells, collect, grid, launch, runs, settings, study_view
 from experiments.cells import Cell
 from experiments.recipes import Recipe
-from marl_offline.datasets import storage
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_list("kappas", ["0", "0.25", "0.5", "0.75", "1"], "each in [0, 1]", flag_values=FLAGS)
@@ -55,23 +54,6 @@ def recipe_of(kappa: float) -> Recipe:
 def folder_of(kappa: float) -> pathlib.Path:
   """Where the data of a kappa lies."""
   return recipe_of(kappa).folder(FLAGS.data_dir)
-
-
-def make_data(kappa: float) -> None:
-  """The data of a kappa, where it is not there yet.
-
-  Raises:
-    DataError, UserError: see collect.make.
-  """
-  folder = folder_of(kappa)
-  if (folder / "card.json").is_file():
-    return
-  print(f"making {folder}", flush=True)
-  try:
-    collect.make(recipe_of(kappa), FLAGS.data_dir)
-  except storage.DataError:
-    if not (folder / "card.json").is_file():  # else another process made it meanwhile
-      raise
 
 
 def weight_panels(points: list[study_view.Point]) -> list[study_view.Panel]:
@@ -113,7 +95,7 @@ def main() -> None:
   seeds = np.arange(FLAGS.num_seeds).tolist()
   lacking = {kappa for cell, kappa in wanted.items() if cells.missing(cells.load(grid.path_of(out, cell)), seeds)}
   for kappa in [] if FLAGS.show else sorted(lacking):
-    make_data(kappa)
+    collect.make_if_missing(recipe_of(kappa), FLAGS.data_dir)
   found = grid.fill(list(wanted), FLAGS)
   study_view.require(found, out)
   of_data = {folder_of(kappa).name: kappa for kappa in values}

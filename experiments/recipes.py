@@ -114,7 +114,10 @@ class Recipe:
     if self.rename not in (None, *NAMINGS):
       raise UserError(f"--rename={self.rename} is not known; known: {', '.join(NAMINGS)}")
     if self.rename and (task != "spread" or not self.learned or kappa is not None):
-      raise UserError("--rename is of --task=spread and what its policies play, without --kappa and --fixed_roles")
+      raise UserError(
+        f"--rename={self.rename} of {task} {quality}: only spread's medium-replay, medium and expert are renamed, each "
+        "by a command of its own, without --kappa and --fixed_roles"
+      )
     if kappa is not None and task in settings.MUJOCO_TASKS:
       raise UserError(f"--kappa is of the particle tasks; agents of {task} act independently")
     if kappa is not None and not 0 <= kappa <= 1:

@@ -51,7 +51,7 @@ STUDIES = {
   "weighting": Study(
     "Would weights that decide score better? Sharpness 1 is the paper's 1/u_k, 0 is uniform, 2 is the variance; "
     "relative disagreement leaves out what members think of the state, fixed is its control, 1/sqrt(k) without asking "
-    "them; own targets, and rows that a member never sees (bootstrap), let the members drift apart.",
+    "them; own targets, and rows that a member's loss leaves out (bootstrap), let the members drift apart.",
     (
       *(("spacql", () if p == 1 else (f"sharpness={p:.1f}",)) for p in (0, 1, 2, 10, 30)),
       ("spacql", (RELATIVE,)),
@@ -78,7 +78,7 @@ STUDIES = {
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
   "roles": Study(
-    "The same on expert data with fixed roles (experiments.collect --task spread --quality expert --fixed_roles).",
+    "The same on expert data with fixed roles, by a script (experiments.collect --fixed_roles).",
     tuple((algorithm, ()) for algorithm in OPERATORS),
     qualities=("expert",),
     data=({"roles": True},),
@@ -86,9 +86,8 @@ STUDIES = {
   ),
   "names": Study(
     "Are roles what decides on expert data? The same episodes with their agents renamed: by the landmark that they end "
-    "at, which gives them roles, and at random, which takes those of v2 (experiments.collect --task spread --quality "
-    "expert with --version v1; --version v1 --rename by_landmark; --version v2 --rename by_landmark; --version v2 "
-    "--rename at_random).",
+    "at, which gives them roles, and at random, which takes those of v2. With v1's names the starts change too: its "
+    "agents take near landmarks, so in 68 % of the renamed episodes each agent starts near its own; v2's do not.",
     (*((algorithm, ()) for algorithm in ("cfcql", "icql_qs", "spacql", "matd3_bc", "bc")),),
     qualities=("expert",),
     data=(
@@ -100,15 +99,15 @@ STUDIES = {
     ),
   ),
   "width": Study(
-    "Is it that the critic cannot represent what agents without roles do? CFCQL on v1's expert data "
-    "(experiments.collect --task spread --quality expert --version v1) with wider networks.",
+    "Is it that the networks cannot represent what agents without roles do? CFCQL on v1's expert data with wider "
+    "actors and critics.",
     (("cfcql", ()), ("cfcql", ("hidden_size=128",)), ("cfcql", ("hidden_size=256",))),
     qualities=("expert",),
     data=({"version": "v1"},),
   ),
   "shared_networks": Study(
-    "The table and the control on data of agents that share a network: v1 of spread, MAPPO's (experiments.collect "
-    "--task spread --quality ... --version v1). v2, as everywhere else, is MATD3's, with a network for each agent.",
+    "The table and the control on data of agents that share a network: v1 of spread, MAPPO's. v2, as everywhere else, "
+    "is MATD3's, with a network for each agent.",
     (
       *of_sizes(2, 10, more=[UNIFORM, ("spacql", (RELATIVE,))]),
       *((algorithm, ()) for algorithm in ("matd3_bc", "iql", "bc")),
@@ -160,6 +159,19 @@ def cells(
     for quality in qualities or study.qualities
     for data in study.data
   ]
+
+
+def recipes(study: Study, qualities: Sequence[str] | None = None) -> list[Recipe]:
+  """The data sets that a study names, or compares: they are made where they are missing, whatever else is there.
+
+  Raises:
+    UserError: one cannot be made.
+  """
+  named = [data for data in study.data if data or len(study.data) > 1]
+  found = [Recipe(study.task, quality, **data) for quality in qualities or study.qualities for data in named]
+  for recipe in found:
+    recipe.check()
+  return found
 
 
 def _folder(task: str, quality: str, data: dict[str, Any], data_dir: str) -> str | None:

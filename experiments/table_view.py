@@ -163,7 +163,8 @@ def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
     for index, place in enumerate(places):
       data = next(cell["dataset"]["mean_return"] for cell in rows if cell["dataset"]["name"] == place)
       axes.hlines(scores.normalized(task, data), index - 0.45, index + 0.45, color="black", ls="--", lw=1)
-    axes.set_xticks(range(len(places)), [place.removeprefix(f"{task}-") for place in places])
+    short = [place.removeprefix(f"{task}-").replace("_", "\n_") for place in places]  # long names over several lines
+    axes.set_xticks(range(len(places)), short)
     axes.set_title(task)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

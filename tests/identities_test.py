@@ -10,7 +10,7 @@ import pytest
 
 from marl_offline import joint_actions, losses
 from marl_offline.algorithms import cfcql, icql_qs, spacql
-from marl_offline.parts import joint_critic
+from marl_offline.parts import bootstrap, joint_critic
 from marl_offline.types import Proposals
 from tests import games
 
@@ -139,6 +139,24 @@ def test_each_member_climbs_to_its_own_target():
     pairs = jax.tree.map(lambda a, b, m=member: (a[m], b[m]), recorded[0], expected)
     for ours, theirs in jax.tree.leaves(pairs, is_leaf=lambda x: isinstance(x, tuple)):
       np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_bootstrap_leaves_rows_out_of_each_members_loss():
+  """What SPaCQL hands to the critics' step: nothing at 1, and at 0.5 each row once or twice for some of the members."""
+  spec, seen = games.tiny_spec(), []
+  batch, key = games.random_batch(spec, jax.random.key(1)), jax.random.key(5)
+  step = joint_critic.counterfactual_step
+
+  def note(*given, member_weight=None, **named):
+    seen.append(member_weight)
+    return step(*given, member_weight=member_weight, **named)
+
+  with mock.patch.object(joint_critic, "counterfactual_step", note):
+    for kept in (1.0, 0.5):
+      learner = spacql.make(spec, dataclasses.replace(spacql.Config(), **SMALL, bootstrap=kept))
+      learner.update(learner.init(jax.random.key(0)), batch, key, 1)
+  assert seen[0] is None
+  np.testing.assert_array_equal(seen[1], bootstrap.member_weights(batch, 3, 0.5))
 
 
 def test_what_members_think_of_the_state_is_no_part_of_a_relative_disagreement():

@@ -39,7 +39,7 @@ class Config:
   # u_k, absolute: of the members' Q's; relative: of how far each moves from the data's action; fixed: sqrt(k) whatever
   disagreement: str = "absolute"
   target: str = "minimum"  # over members, one target for all; or own: each member's by itself
-  bootstrap: float = 1.0  # share of the rows that each member trains on, the same rows for good; 1: all
+  bootstrap: float = 1.0  # share of the rows that count in each member's loss, the same rows for good; 1: all
   exact_subsets: bool = False  # average over all sets of k agents instead of drawing one; for few agents
 
 

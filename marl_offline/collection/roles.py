@@ -2,8 +2,9 @@
 
 The agents of spread are alike (one body, one reward but for collisions), so whose number is whose is a matter of names:
 an episode with its agents in another order is an episode of the same task, with the same joint actions and returns.
-What a learner with a network for each agent can tell from the number alone changes, and nothing else. Named by the
-landmark that they end at, the agents of any data set have fixed roles; named at random in every episode, none.
+What changes is what an agent's number tells. Named by the landmark that they end at, the agents of any data set have
+fixed roles; named at random in every episode, none. A name that is known at the end only tells something of the start
+too, where agents take what is near: then agent i starts nearer to landmark i than in play, which begins anywhere.
 """
 
 import dataclasses
@@ -46,13 +47,16 @@ def rename(episodes: Episodes, order: np.ndarray) -> Episodes:
   episodes: spread's. order: int [P, N], see order_of. A state that repeats the observations is left out.
 
   Raises:
-    ValueError: order is no permutation of the agents for each episode, or there is a state that says something else.
+    ValueError: order is no permutation of the agents for each episode, there is a state that says something else, or
+      the actions are discrete.
   """
   agents = np.arange(episodes.num_agents)
   if order.shape != (episodes.num_episodes, len(agents)) or (np.sort(order, axis=1) != agents).any():
     raise ValueError(f"order must hold the {len(agents)} agents once for each of {episodes.num_episodes} episodes")
   if episodes.state is not None and not np.array_equal(episodes.state, episodes.obs.reshape(episodes.num_rows, -1)):
     raise ValueError("only episodes whose state is the agents' observations can be renamed")
+  if episodes.legal is not None:
+    raise ValueError("spread's actions are continuous; episodes with legal ones are not renamed")
   of_rows = np.repeat(order, episodes.lengths(), axis=0)
   return dataclasses.replace(
     episodes,

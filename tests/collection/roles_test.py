@@ -63,10 +63,13 @@ def test_what_is_no_order_is_refused():
       roles.rename(episodes, order)
 
 
-def test_a_state_of_its_own_is_refused_and_one_that_repeats_the_observations_left_out():
+def test_what_has_no_order_is_refused_and_a_state_that_repeats_the_observations_left_out():
   episodes = played(particle_tasks.spread(), 2)
   flat = {name: getattr(episodes, name.replace("state", "obs")).reshape(-1, 54) for name in ("state", "final_state")}
   order = np.array([[1, 2, 0]] * 2)
   assert roles.rename(dataclasses.replace(episodes, **flat), order).state is None
+  legal = np.ones((50, 3, 2), bool)
+  with pytest.raises(ValueError, match="spread's actions are continuous"):
+    roles.rename(dataclasses.replace(episodes, legal=legal, final_legal=legal[:2]), order)
   with pytest.raises(ValueError, match="only episodes whose state"):
     roles.rename(dataclasses.replace(episodes, **flat | {"state": flat["state"] + 1}), order)

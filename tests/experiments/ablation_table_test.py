@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import ablation_table, cells, settings, studies, train_request
+from experiments import ablation_table, cells, runs, settings, studies, train_request
 from tests.experiments import binaries
 
 
@@ -40,6 +40,33 @@ def test_a_tiny_study_runs_to_its_table(tmp_path, monkeypatch):
   )
   assert (tmp_path / "out" / "tiny.png").stat().st_size > 5000
   assert len(cells.load_all(tmp_path / "out" / "cells")) == 2
+
+
+def test_a_study_of_data_sets_makes_them_and_compares_between_them(tmp_path, monkeypatch):
+  data = ({"version": "v1", "rows": 250}, {"version": "v1", "rows": 250, "rename": "by_landmark"}, {"rows": 250})
+  monkeypatch.setitem(
+    studies.STUDIES, "tiny", studies.Study("Why?", (("bc", ("batch_size=8",)),), qualities=("expert",), data=data)
+  )
+  places = (f"--out={tmp_path / 'out'}", f"--runs_dir={tmp_path / 'runs'}", f"--data_dir={tmp_path / 'data'}")
+  short = ("--gradient_steps=20", "--evaluations=2", "--episodes=3", "--num_seeds=1")
+  status, _, err = binaries.call(ablation_table.main, ablation_table.FLAGS, "--study=tiny", *short, *places)
+  assert status == 0, err
+  names = [f"spread-expert{name}.rows250" for name in ("-v1", "_named_by_landmark-v1", "-v2")]
+  assert sorted(path.name for path in (tmp_path / "data").iterdir()) == sorted(names)
+  found = cells.load_all(tmp_path / "out" / "cells")
+  assert sorted(cell["dataset"]["name"] for cell in found) == sorted(names)
+  text = (tmp_path / "out" / "tiny.md").read_text().split("Against the first data set:")[1]
+  told = [line.split(" | ")[:3] for line in text.splitlines() if line.startswith("| bc (batch_size=8)")]
+  assert told == [["| bc (batch_size=8)", names[0], other] for other in names[1:]]
+
+
+def test_the_newest_of_several_data_sets_is_made_whatever_else_is_there():
+  made = [recipe.folder("data").name for recipe in studies.recipes(studies.STUDIES["names"])]
+  assert made == [f"spread-expert{n}" for n in ("-v1", "_named_by_landmark-v1", "-v2", "_named_by_landmark-v2",
+                                                "_named_at_random-v2")]  # fmt: skip
+  assert studies.recipes(studies.STUDIES["control"]) == []
+  with pytest.raises(runs.UserError, match="only spread's medium-replay"):
+    studies.recipes(studies.STUDIES["names"], ["random"])
 
 
 @pytest.mark.parametrize(

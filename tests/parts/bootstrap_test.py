@@ -32,3 +32,12 @@ def test_rows_that_differ_in_one_number_by_the_least_have_other_hashes():
   nudged = np.nextafter(np.asarray(BATCH.action), 2.0)
   action = np.where(np.arange(nudged.size).reshape(nudged.shape) % nudged[0].size == 3, nudged, BATCH.action)
   assert (np.asarray(bootstrap.row_hash(BATCH.replace(action=action))) != before).all()
+
+
+def test_joint_actions_of_round_numbers_have_hashes_of_their_own():
+  corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * 6, indexing="ij"), axis=-1).reshape(64, 3, 2).astype(np.float32)
+  batch = jax.tree.map(lambda x: x[:64], BATCH).replace(state=np.zeros((64, 12), np.float32), action=corners)
+  assert len(np.unique(bootstrap.row_hash(batch))) == 64
+  nothing = batch.replace(action=np.zeros_like(corners))
+  minus = batch.replace(action=-np.zeros_like(corners))
+  np.testing.assert_array_equal(bootstrap.row_hash(nothing), bootstrap.row_hash(minus))
