@@ -105,6 +105,12 @@ STUDIES = {
     qualities=("expert",),
     data=({"version": "v1"},),
   ),
+  "alive": Study(
+    "Do smaller steps keep policies from running into a corner of the action space (experiments.stuck_policies)?",
+    tuple((name, changes) for name in ("cfcql", "icql_qs") for changes in ((), ("learning_rate=0.003",))),
+    qualities=("expert",),
+    data=({"version": "v2", "rename": "by_landmark"}, {}),
+  ),
   "shared_networks": Study(
     "The table and the control on data of agents that share a network: v1 of spread, MAPPO's. v2, as everywhere else, "
     "is MATD3's, with a network for each agent.",

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from experiments import runs, settings, train_request
-from marl_offline.evaluation import curves, scores
+from marl_offline.datasets import storage
+from marl_offline.evaluation import curves, saturation, scores
 from marl_offline.evaluation.statistics import Named
-from marl_offline.training import logs, trainer
+from marl_offline.training import checkpoints, logs, trainer
 
 
 def finish(
@@ -52,9 +53,17 @@ def finish(
     "versions": config["versions"],
     "commit": config["commit"],
   }
+  learner, states, _ = checkpoints.load_learner(request.folder, request.seeds)
+  action = saturation.greedy_actions(learner, states, storage.load(data.folder, verify=False)[0].obs)
+  result["stuck_agents"] = saturation.stuck_agents(action)  # of each seed
   with runs.writing(request.folder / "result.json", "checkpoints and logs are kept; --resume writes it again"):
     logs.write_json(request.folder / "result.json", result)
   print(runs.table(result))
+  for seed, agents in zip(request.seeds, result["stuck_agents"], strict=True):
+    for agent in agents:
+      print(
+        f"seed {seed}: agent {agent} is stuck in a corner of the action space: saturated, its policy learns no more"
+      )
   rate, seconds = result["updates_per_second"], (result["train_seconds"], result["eval_seconds"])
   print(f"trained in {seconds[0]:.0f} s ({rate:.0f} updates/s once compiled), evaluated in {seconds[1]:.0f} s")
   picture = request.folder / "learning_curve.png"

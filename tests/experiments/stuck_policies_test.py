@@ -1,0 +1,54 @@
+"""The report of stuck policies: a tiny run end to end, counts by hand, bad folders."""
+
+import json
+
+import pytest
+
+from experiments import stuck_policies, train, train_request, train_result
+from tests.experiments import binaries
+
+
+def call(*arguments):
+  return binaries.call(stuck_policies.main, stuck_policies.FLAGS, *arguments)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("stuck")
+  binaries.make_data("spread", "random", folder / "data")
+  flags = ("--algorithm=bc", "--quality=random", "--gradient_steps=20", "--evaluations=2", "--episodes=2")
+  places = (f"--data_dir={folder / 'data'}", f"--run_dir={folder / 'run'}")
+  status, _, err = binaries.call(train.main, train_request.FLAGS, *flags, "--num_seeds=2", *places)
+  assert status == 0, err
+  return folder
+
+
+def test_the_files_hold_every_seed_and_agree_with_the_runs_own(folder):
+  status, out, err = call(f"--run_dir={folder / 'run'}", f"--out={folder / 'out'}")
+  assert status == 0, err
+  (row,) = json.loads((folder / "out/stuck_policies.json").read_text())
+  assert (row["run"], row["dataset"], row["seeds"], row["step"]) == ("bc (quick)", "spread-random-v1", [0, 1], 20)
+  result = json.loads((folder / "run/result.json").read_text())
+  assert result["stuck_agents"] == row["stuck_agents"] == [[], []]
+  assert result["normalized_score"] == pytest.approx(row["score"], abs=0.06)
+  assert "| spread-random-v1 | bc (quick) | 2 |" in out
+  assert (folder / "out/stuck_policies.png").stat().st_size > 1000
+
+
+def test_train_names_stuck_policies(folder, monkeypatch):
+  monkeypatch.setattr(train_result.saturation, "stuck_agents", lambda action: [[], [0, 2]])
+  (folder / "run/result.json").unlink()
+  status, out, err = binaries.call(train.main, train_request.FLAGS, f"--run_dir={folder / 'run'}", "--resume")
+  assert status == 0, err
+  assert out.count("is stuck in a corner of the action space") == 2 and "seed 1: agent 2 is stuck" in out
+
+
+def test_a_seed_of_two_runs_counts_once():
+  row = {"run": "cfcql", "dataset": "d", "seeds": [0, 1], "score": [3.0, 9.0], "stuck_agents": [[1], []]}
+  again = row | {"seeds": [1, 2], "score": [9.0, 8.0], "stuck_agents": [[], []]}
+  assert "| d | cfcql | 3 | 1 | 3.0 | 8.0, 9.0 |" in stuck_policies.markdown([row, again])
+
+
+def test_bad_folders_are_one_sentence(tmp_path):
+  assert "--run_dir is needed" in binaries.sentence(*call()[::2])
+  assert "nowhere" in binaries.sentence(*call("--run_dir=nowhere")[::2])
