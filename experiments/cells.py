@@ -94,6 +94,7 @@ def of_run(folder: pathlib.Path) -> dict[str, Any]:
     **({"caveat": data["caveat"]} if data.get("caveat") else {}),
     "seeds": config["seeds"],
     "final_returns": _short(returns[:, -1].mean(axis=1)),  # [seed]
+    "stuck_agents": result.get("stuck_agents") or [None] * len(config["seeds"]),  # of each seed; None: not asked
     "steps": steps.tolist(),
     "curve": _short(returns.mean(axis=2)),  # return [seed, evaluation]
     "metrics": metrics,  # name -> [seed, evaluation], means since the evaluation before
@@ -171,9 +172,9 @@ def join(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
     return [both[i] for i in order]
 
   steps = [step for step in one["steps"] if step in set(other["steps"])]  # evaluated in both
-  cut = [{**part, **_at(part, steps)} for part in (one, other)]
+  cut = [{**part, "stuck_agents": stuck_agents(part), **_at(part, steps)} for part in (one, other)]
   return other | {
-    **{name: together(cut[0][name], cut[1][name]) for name in ("seeds", "final_returns", "curve")},
+    **{name: together(cut[0][name], cut[1][name]) for name in ("seeds", "final_returns", "stuck_agents", "curve")},
     "steps": steps,
     "metrics": {n: together(cut[0]["metrics"][n], m) for n, m in cut[1]["metrics"].items() if n in cut[0]["metrics"]},
     "runs": one["runs"] + other["runs"],
@@ -251,6 +252,11 @@ def last_half(cell: dict[str, Any]) -> np.ndarray:
 def score(cell: dict[str, Any]) -> np.ndarray:
   """Normalised scores of the final policies [seed]."""
   return scores.normalized(cell["task"], np.asarray(cell["final_returns"]))
+
+
+def stuck_agents(cell: dict[str, Any]) -> list[list[int] | None]:
+  """The agents of each seed whose policies are stuck, see evaluation/saturation.py; None where it was not asked."""
+  return cell.get("stuck_agents") or [None] * len(cell["seeds"])
 
 
 def _metrics(path: pathlib.Path, seeds: list[int], steps: list[int]) -> dict[str, list]:

@@ -17,6 +17,11 @@ COLORS = {"spacql": "#cc3311", "icql_qs": "#0077bb", "cfcql": "#ee9911", "macql"
 MORE_COLORS = ("#aa3377", "#66ccee", "#bbaa00", "#222255", "#994422", "#88bb55", "#cc88bb", "#004488")
 
 
+STUCK = (
+  "*: some agent's policy is stuck in a corner of the action space and learns no more (experiments.stuck_policies)."
+)
+
+
 def label(cell: dict[str, Any]) -> str:
   """Algorithm, and in brackets what differs from the papers' protocol."""
   return named(*(cell[name] for name in ("algorithm", "protocol", "set")), cell["dataset"]["origin"])
@@ -59,6 +64,7 @@ def row(cell: dict[str, Any]) -> dict[str, Any]:
       "origin": cell["dataset"]["origin"],
     },
     "each_seed": " ".join(f"{value:.1f}" for value in summary["normalized_score"]),
+    "stuck_seeds": " ".join(str(s) for s, stuck in zip(cell["seeds"], cells.stuck_agents(cell), strict=True) if stuck),
   }
 
 
@@ -70,7 +76,8 @@ def order(cell: dict[str, Any]) -> tuple:
 
 def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
   """The table of means, the papers' beside it, every cell in full, and the recipe."""
-  rows = [row(cell) for cell in sorted(found, key=order)]
+  ordered = sorted(found, key=order)
+  rows = [row(cell) for cell in ordered]
   columns = list(dict.fromkeys(label(cell) for cell in found))
   places = list(dict.fromkeys(r["dataset"] for r in rows))
   at = {(r["dataset"], r["algorithm"]): r for r in rows}
@@ -86,14 +93,21 @@ def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
     "| data | algorithm | seeds | score | IQM [95 % interval] | over the last half | return | each seed | paper |",
   ]
   lines += ["|---" * 9 + "|"]
-  for r in rows:
+  for r, cell in zip(rows, ordered, strict=True):
     interval = "" if r["iqm_low"] is None else f" [{r['iqm_low']:.1f}, {r['iqm_high']:.1f}]"
     lines.append(
       f"| {r['dataset']} ({r['dataset_score']:.1f}) | {r['algorithm']} | {r['seeds']} "
       f"| {_of_seeds(r, 'score')} | {r['score_iqm']:.1f}{interval} "
-      f"| {_of_seeds(r, 'last_half')} | {_of_seeds(r, 'return')} | {r['each_seed'].replace(' ', ', ')} | {_papers(r)} |"
+      f"| {_of_seeds(r, 'last_half')} | {_of_seeds(r, 'return')} | {_each(r, cell)} | {_papers(r)} |"
     )
+  if any(r["stuck_seeds"] for r in rows):
+    lines += ["", STUCK]
   return "\n".join([*lines, "", *recipe]) + "\n"
+
+
+def _each(r: dict[str, Any], cell: dict[str, Any]) -> str:
+  stars = ("*" if stuck else "" for stuck in cells.stuck_agents(cell))
+  return ", ".join(score + star for score, star in zip(r["each_seed"].split(), stars, strict=True))
 
 
 def _grid(places, columns, entry) -> list[str]:
@@ -157,7 +171,8 @@ def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
       x = places.index(cell["dataset"]["name"]) + (names.index(name) - (len(names) - 1) / 2) * 0.8 / len(names)
       values = cells.score(cell)
       axes.bar(x, values.mean(), 0.7 / len(names), color=color[name], alpha=0.35)
-      axes.plot([x] * len(values), values, "o", ms=3, color=color[name])
+      for value, stuck in zip(values, cells.stuck_agents(cell), strict=True):
+        axes.plot(x, value, "o", ms=4 if stuck else 3, color=color[name], mfc="white" if stuck else color[name])
       if paper := of_paper(cell):
         axes.plot(x, paper.mean, "x", ms=6, mew=1.6, color="black")
     for index, place in enumerate(places):
@@ -172,6 +187,9 @@ def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
   shown = [figure.axes[0].plot([], [], "s", color=color[name])[0] for name in names]
   shown += [figure.axes[0].plot([], [], "x", color="black")[0], figure.axes[0].plot([], [], "--", color="black")[0]]
   words = [*names, "paper, on its own data", "data set's mean"]
+  if any(any(cells.stuck_agents(cell)) for cell in found):
+    shown += [figure.axes[0].plot([], [], "o", ms=4, color="#777777", mfc="white")[0]]
+    words += ["a policy is stuck"]
   columns = max(1, int(figure.get_figwidth() / (0.6 + 0.07 * max(map(len, words)))))  # so that no word is cut off
   figure.legend(shown, words, loc="outside lower center", ncols=min(columns, 5), frameon=False, fontsize=8)
   figure.savefig(path, dpi=130)

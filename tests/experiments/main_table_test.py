@@ -50,6 +50,7 @@ def test_more_seeds_leave_what_is_done_alone(filled):
   assert cell["online_episodes_for_selection"] == 0
   assert all(np.shape(values) == (3, 2) for values in cell["metrics"].values()) and "actor_loss" in cell["metrics"]
   np.testing.assert_allclose(np.array(cell["curve"])[:, -1], cell["final_returns"])
+  assert cell["stuck_agents"] == [[], [], []]
   assert sorted(path.name for path in (folder / "runs").glob("[!.]*")) == [f"{NAME}-s0", f"{NAME}-s1-2"]
 
 
@@ -256,3 +257,13 @@ def test_the_picture_and_the_table_take_several_tasks():
   (line,) = [line for line in text.splitlines() if line.startswith("| spread-random-v1 (") and "cfcql" in line]
   # over the last half: the evaluations at 8 and 10 of 10 steps, 3.57 below and above the final ones
   assert line.split(" | ")[5:7] == ["50.0 +- 50.0", "338.3 +- 178.5"]
+  assert line.split(" | ")[7] == "0.0, 100.0" and "stuck" not in text
+  marked = table_view.markdown([found[0], found[1] | {"stuck_agents": [[2], None]}], ["the recipe"])
+  assert "| 0.0*, 100.0 |" in marked and "*: some agent's policy is stuck" in marked
+
+
+def test_seeds_that_were_asked_for_stuck_policies_join_those_that_were_not(filled):
+  folder, before, _ = filled
+  later = cells.of_run(folder / "runs" / f"{NAME}-s1-2") | {"stuck_agents": [[1], []]}
+  old = {name: value for name, value in before.items() if name != "stuck_agents"}
+  assert cells.join(later, old)["stuck_agents"] == [None, [1], []]
