@@ -81,7 +81,7 @@ def draw(path: pathlib.Path, facts: list[dict[str, Any]]) -> None:
     for _, score, stuck in rows:
       axes.plot(score, place, "x" if stuck else "o", color="#cc3311" if stuck else "#4477aa", ms=6, mew=1.8)
   axes.set_yticks(range(len(found)), [f"{data}: {run}" for data, run in found], fontsize=7)
-  axes.invert_yaxis()
+  axes.set_ylim(len(found) - 0.5, -0.5)
   axes.set_xlabel("normalised score of a seed; a cross: some agent's policy is stuck")
   axes.grid(alpha=0.25)
   axes.spines[["top", "right"]].set_visible(False)
