@@ -107,7 +107,10 @@ STUDIES = {
   ),
   "alive": Study(
     "Do smaller steps keep policies from running into a corner of the action space (experiments.stuck_policies)?",
-    tuple((name, changes) for name in ("cfcql", "icql_qs") for changes in ((), ("learning_rate=0.003",))),
+    (
+      *((name, changes) for name in ("cfcql", "icql_qs") for changes in ((), ("learning_rate=0.003",))),
+      ("spacql", ("learning_rate=0.003",)),
+    ),
     qualities=("expert",),
     data=({"version": "v2", "rename": "by_landmark"}, {}),
   ),
