@@ -11,20 +11,15 @@ from marl_offline.evaluation.statistics import Named
 from marl_offline.training import checkpoints, logs, trainer
 
 
-def finish(
+def facts(
   request: train_request.Request, data: runs.Data, position: trainer.Position, config: dict[str, Any], log
-) -> None:
-  """result.json, the table and the picture.
-
-  Raises:
-    UserError: the disk refuses; the sentence says what is kept.
-  """
+) -> dict[str, Any]:
+  """What result.json says of scores, effort and where they come from."""
   given, run = request.given, request.run
-  returns = Named(np.stack(log.returns, axis=1), logs.AXES)
-  by_evaluation = np.mean(returns.values, axis=2)  # [seed, evaluation]
+  by_evaluation = np.mean(np.stack(log.returns, axis=1), axis=2)  # [seed, evaluation]
   best = np.argmax(by_evaluation, axis=1)
   best_raw = np.take_along_axis(by_evaluation, best[:, None], axis=1)[:, 0]
-  result = {
+  return {
     "algorithm": given["algorithm"],
     "task": given["task"],
     "quality": data.card["quality"],
@@ -53,6 +48,17 @@ def finish(
     "versions": config["versions"],
     "commit": config["commit"],
   }
+
+
+def finish(
+  request: train_request.Request, data: runs.Data, position: trainer.Position, config: dict[str, Any], log
+) -> None:
+  """result.json, the table and the picture.
+
+  Raises:
+    UserError: the disk refuses; the sentence says what is kept.
+  """
+  given, result = request.given, facts(request, data, position, config, log)
   learner, states, _ = checkpoints.load_learner(request.folder, request.seeds)
   action = saturation.greedy_actions(learner, states, storage.load(data.folder, verify=False)[0].obs)
   result["stuck_agents"] = saturation.stuck_agents(action)  # of each seed
@@ -70,7 +76,7 @@ def finish(
   with runs.writing(picture, "result.json is written; experiments.evaluate draws the picture again"):
     curves.draw(
       picture,
-      returns,
+      Named(np.stack(log.returns, axis=1), logs.AXES),
       np.asarray(log.steps),
       request.seeds,
       title=f"{given['algorithm']} on {data.card['name']} ({data.card['origin']})",
