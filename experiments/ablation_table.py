@@ -60,8 +60,7 @@ def make_data(study: studies.Study, wanted: list[cells.Cell]) -> None:
   """
   from experiments import collect  # the collectors are imported only when they are needed
 
-  seeds, out = range(FLAGS.num_seeds), pathlib.Path(FLAGS.out)
-  lacking = [cell for cell in wanted if cells.missing(cells.load(grid.path_of(out, cell)), seeds)]
+  lacking = grid.lacking(wanted, FLAGS)
   names = {cell.dataset or str(recipes.Recipe(cell.task, cell.quality).folder(FLAGS.data_dir)) for cell in lacking}
   for recipe in studies.recipes(study, FLAGS.qualities):
     if str(recipe.folder(FLAGS.data_dir)) in names:

@@ -10,10 +10,9 @@ several share the work. Exit status as main_table.
 
 import pathlib
 
-import numpy as np
 from absl import flags
 
-from experiments import cells, collect, grid, launch, runs, settings, study_view
+from experiments import collect, grid, launch, runs, settings, study_view
 from experiments.cells import Cell
 from experiments.recipes import Recipe
 
@@ -92,9 +91,7 @@ def main() -> None:
     for kappa in values
     for algorithm in FLAGS.algorithms
   }
-  seeds = np.arange(FLAGS.num_seeds).tolist()
-  lacking = {kappa for cell, kappa in wanted.items() if cells.missing(cells.load(grid.path_of(out, cell)), seeds)}
-  for kappa in [] if FLAGS.show else sorted(lacking):
+  for kappa in [] if FLAGS.show else sorted({wanted[cell] for cell in grid.lacking(wanted, FLAGS)}):
     collect.make_if_missing(recipe_of(kappa), FLAGS.data_dir)
   found = grid.fill(list(wanted), FLAGS)
   study_view.require(found, out)

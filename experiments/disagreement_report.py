@@ -133,9 +133,7 @@ def draw(path: pathlib.Path, facts: list[dict[str, Any]]) -> None:
 
 def main() -> None:
   """The binary."""
-  if not FLAGS.run_dir:
-    raise runs.UserError("--run_dir is needed: the folder of a run, such as runs/spacql-spread-random-paper")
-  facts = [facts_of(pathlib.Path(folder)) for folder in FLAGS.run_dir]
+  facts = metric_curves.of_runs(FLAGS.run_dir, facts_of)
   words = (
     f"Newest checkpoint of each run, online critics, {FLAGS.rows:,} rows of its data, means over rows and seeds; k of "
     "the next actions by the target policies, k = 0 the data's own. u_k and weights: arXiv:2511.07629 equation 7."

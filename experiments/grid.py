@@ -11,7 +11,7 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from absl import flags
@@ -112,6 +112,12 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
     raise NonFinite(f"{len(failed)} of {len(work)} runs failed; " + "; ".join(failed))
   found = [cells.load(path_of(out, cell)) for cell in wanted]
   return [cell for cell in found if cell is not None]
+
+
+def lacking(wanted: Iterable[Cell], flag_values: flags.FlagValues) -> list[Cell]:
+  """The cells that have not all of --num_seeds yet."""
+  out, seeds = pathlib.Path(flag_values.out), range(flag_values.num_seeds)
+  return [cell for cell in wanted if cells.missing(cells.load(path_of(out, cell)), seeds)]
 
 
 def require_data_of(cell: Cell, name: str, data_dir: str, what: pathlib.Path) -> None:

@@ -103,6 +103,17 @@ def origin(found: Sequence[Mapping[str, Any]]) -> str:
 KEPT = "the cells are kept; --show writes the rest from them"
 
 
+def of_runs(folders: Sequence[str], facts_of: Callable[[pathlib.Path], dict[str, Any]]) -> list[dict[str, Any]]:
+  """What a report has to say of each --run_dir.
+
+  Raises:
+    UserError: there is none; and whatever facts_of raises.
+  """
+  if not folders:
+    raise runs.UserError("--run_dir is needed: the folder of a run, such as runs/spacql-spread-random-paper")
+  return [facts_of(pathlib.Path(folder)) for folder in folders]
+
+
 def write(
   out: pathlib.Path, name: str, text: str, facts: Any, draw: Callable[[pathlib.Path], None], kept: str = KEPT
 ) -> str:

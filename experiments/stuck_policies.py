@@ -37,8 +37,8 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
   runs.require_same_data(written["dataset"], place, folder)
   try:
     returns, _ = logs.load_returns(folder)
-  except (OSError, ValueError, KeyError) as error:
-    raise runs.UserError(f"{folder / 'returns.npz'} cannot be read: {error}") from error
+  except ValueError as error:
+    raise runs.UserError(str(error)) from error
   action = saturation.greedy_actions(learner, states, storage.load(place, verify=False)[0].obs)
   told = [written["flags"][name] for name in ("algorithm", "protocol", "set")]
   return {
@@ -90,9 +90,7 @@ def draw(path: pathlib.Path, facts: list[dict[str, Any]]) -> None:
 
 def main() -> None:
   """The binary."""
-  if not FLAGS.run_dir:
-    raise runs.UserError("--run_dir is needed: the folder of a run, such as runs/spacql-spread-random-paper")
-  facts = [facts_of(pathlib.Path(folder)) for folder in FLAGS.run_dir]
+  facts = metric_curves.of_runs(FLAGS.run_dir, facts_of)
   words = (
     f"Newest checkpoint of each run, {saturation.ROWS:,} rows of its data. Stuck: every number of an agent's greedy "
     f"action has a standard deviation below {saturation.CONSTANT} over them and a mean beyond {saturation.CORNER}."

@@ -1,6 +1,7 @@
 """The report of stuck policies: a tiny run end to end, counts by hand, bad folders."""
 
 import json
+import shutil
 
 import pytest
 
@@ -49,6 +50,10 @@ def test_a_seed_of_two_runs_counts_once():
   assert "| d | cfcql | 3 | 1 | 3.0 | 8.0, 9.0 |" in stuck_policies.markdown([row, again])
 
 
-def test_bad_folders_are_one_sentence(tmp_path):
+def test_bad_folders_are_one_sentence(folder, tmp_path):
+  shutil.copytree(folder / "run", tmp_path / "run")
+  (tmp_path / "run/returns.npz").write_bytes(b"no archive")
+  words = binaries.sentence(*call(f"--run_dir={tmp_path / 'run'}")[::2])
+  assert "returns.npz is damaged" in words and words.count("returns.npz") == 1
   assert "--run_dir is needed" in binaries.sentence(*call()[::2])
   assert "nowhere" in binaries.sentence(*call("--run_dir=nowhere")[::2])
