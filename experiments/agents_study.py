@@ -2,7 +2,9 @@
 
   python -m experiments.agents_study --agents 3,4,6,8,10 --num_seeds 5 --out results/agents
 
-Random data (uniform play, made where it is missing), spread's settings for every n; writes study.md, study.csv and
+Data are made where they are missing: uniform play, or with --quality=medium uncoordinated play, in which each agent is
+skilled in some episodes, by lot (marl_offline/collection/fixed_roles.py), so that good play of one agent is as frequent
+for every n and that of all together rarer by the power. spread's settings for every n; writes study.md, study.csv and
 study.png: score, the part of the agents that SPaCQL replaces, cost. Stop it whenever you like; the same command goes
 on, and several share the work. Exit status as main_table.
 """
@@ -11,13 +13,16 @@ import pathlib
 
 from absl import flags
 
-from experiments import grid, launch, runs, settings, study_view
+from experiments import collect, grid, launch, recipes, runs, settings, study_view
 from experiments.cells import Cell
+from experiments.recipes import Recipe
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_list("agents", ["3", "4", "6", "8", "10"], "how many agents and landmarks", flag_values=FLAGS)
+flags.DEFINE_string(
+  "quality", "random", "random, or medium or expert by a script with fixed roles; and whose settings", flag_values=FLAGS
+)
 study_view.define_flags(FLAGS, out="results/agents")
-QUALITY = "random"
 NOTES = (
   "n agents and n landmarks; from 4 on everything starts in [-2, 2]^2 instead of [-1, 1]^2, as in the original task. "
   "Hyperparameters are those of three agents for every n, and the data have as many steps for every n.",
@@ -33,6 +38,16 @@ def tasks() -> dict[str, int]:
   known = {task.rpartition("_")[2]: task for task in settings.MORE_AGENTS}
   wanted = [runs.choose("agents", word.strip(), known) for word in FLAGS.agents]
   return {known[word]: int(word) for word in sorted(wanted, key=int)}
+
+
+def recipes_of(agents: dict[str, int]) -> dict[str, Recipe]:
+  """Task name -> its data, of --quality.
+
+  Raises:
+    UserError: there is no such data.
+  """
+  quality = runs.choose("quality", FLAGS.quality, ("random", *recipes.BY_SCRIPT))
+  return {task: Recipe(task, quality, roles=quality != "random") for task in agents}
 
 
 def panels(points: list[study_view.Point]) -> list[study_view.Panel]:
@@ -55,12 +70,23 @@ def _share(cell):
 def main() -> None:
   """The binary."""
   agents, out = tasks(), pathlib.Path(FLAGS.out)
-  wanted = [
-    Cell(algorithm, task, QUALITY, FLAGS.protocol, study_view.changes(algorithm, FLAGS), **grid.shortened(FLAGS))
-    for task in agents
+  wanted = {
+    Cell(
+      algorithm,
+      task,
+      FLAGS.quality,
+      FLAGS.protocol,
+      study_view.changes(algorithm, FLAGS),
+      str(recipe.folder(FLAGS.data_dir)) if recipe.roles else None,  # None: the newest
+      **grid.shortened(FLAGS),
+    ): recipe
+    for task, recipe in recipes_of(agents).items()
     for algorithm in FLAGS.algorithms
-  ]
-  found = grid.fill(wanted, FLAGS)
+  }
+  for recipe in [] if FLAGS.show else dict.fromkeys(wanted[cell] for cell in grid.lacking(wanted, FLAGS)):
+    if recipe.roles:
+      collect.make_if_missing(recipe, FLAGS.data_dir)
+  found = grid.fill(list(wanted), FLAGS)
   study_view.require(found, out)
   points = [(agents[cell["task"]], cell) for cell in found]
   text = study_view.write(points, out, "n", "number of agents", NOTES, panels(points))

@@ -22,7 +22,7 @@ def recorded(
   if shelf:
     acting, words = snapshots(shelf, quality, episodes, kappa)
   else:
-    acting, words = by_script(episodes) if roles else uniform(episodes, kappa)
+    acting, words = by_script(episodes, quality) if roles else uniform(episodes, kappa)
   return record.record(environment, acting, seed, title), words
 
 
@@ -56,7 +56,9 @@ def snapshots(
   return acting, words
 
 
-def by_script(episodes: int) -> tuple[list[record.Behavior], list[dict]]:
-  """The scripted expert with fixed roles."""
-  words = {"policy": fixed_roles.WORDS, "noise_std": fixed_roles.STD, "episodes": episodes}
-  return [record.Behavior(fixed_roles.FixedRoles(), 1.0, episodes)], [words]
+def by_script(episodes: int, quality: str) -> tuple[list[record.Behavior], list[dict]]:
+  """The script with fixed roles. expert: all agents play it; medium: each of them in some episodes, by lot."""
+  skilled = None if quality == "expert" else fixed_roles.SKILLED
+  lot = "" if skilled is None else f"; each agent in an episode with probability {skilled:g}, else uniform in [-1, 1]"
+  words = {"policy": fixed_roles.WORDS + lot, "noise_std": fixed_roles.STD, "episodes": episodes}
+  return [record.Behavior(fixed_roles.FixedRoles(), 1.0, episodes, skilled=skilled)], [words]

@@ -55,8 +55,8 @@ KAPPA = flags.DEFINE_float(
 FIXED_ROLES = flags.DEFINE_bool(
   "fixed_roles",
   False,
-  "with --task=spread --quality=expert: a scripted expert, agent i for landmark i (collection/fixed_roles.py); it "
-  "becomes part of the name",
+  "of spread, of any number of agents: with --quality=expert a scripted expert, agent i for landmark i, with medium "
+  "each agent skilled or not in each episode, by lot (collection/fixed_roles.py); it becomes part of the name",
   flag_values=FLAGS,
 )
 RENAME = flags.DEFINE_string(

@@ -17,6 +17,7 @@ for _quality, _rows in ROWS.items():  # OMAR's files hold 460,000 for HalfCheeta
   _rows |= dict.fromkeys(settings.MUJOCO_TASKS, 460_000 if _quality == "medium-replay" else 1_000_000)
 # One number for all of them, so that only the agents differ; a million rows of ten agents would be 2.5 GB.
 ROWS["random"] |= dict.fromkeys(settings.MORE_AGENTS, 250_000)
+BY_SCRIPT = ("medium", "expert")  # what fixed_roles.py plays
 APART = ("spread",)  # tasks with policies of both learners
 
 
@@ -34,7 +35,7 @@ class Recipe:
   rows: int | None = None  # None: ROWS says
   from_scratch: bool = False  # train the policies first
   kappa: float | None = None  # probability that all agents act by one draw
-  roles: bool = False  # a scripted expert with fixed roles
+  roles: bool = False  # by the script with fixed roles, see collection/fixed_roles.py
   rename: str | None = None  # agents of spread renamed in every episode, see collection/roles.py
   agent: int | None = None  # whose, where a quality is one data set an agent
   version: str | None = None
@@ -92,7 +93,7 @@ class Recipe:
     Raises:
       UserError: rows is not positive, or of a particle task no multiple of the episode's length.
     """
-    wanted = ROWS[self.quality][self.task] if self.rows is None else self.rows
+    wanted = ROWS["random" if self.roles else self.quality][self.task] if self.rows is None else self.rows
     any_length = self.task in settings.MUJOCO_TASKS
     if any_length and wanted <= 0:
       raise UserError(f"rows={wanted} must be at least 1")
@@ -107,10 +108,11 @@ class Recipe:
       UserError: the task has no such data, or kappa is none.
     """
     task, quality, kappa = self.task, self.quality, self.kappa
-    if task not in ROWS[quality]:
+    by_script = quality in BY_SCRIPT and task in ("spread", *settings.MORE_AGENTS) and kappa is None
+    if self.roles and not by_script:
+      raise UserError("--fixed_roles is of spread and spread_n, --quality=medium or expert, without --kappa")
+    if task not in ROWS[quality] and not self.roles:
       raise UserError(f"--quality={quality} of {task}: no policies are known for it; --quality=random needs none")
-    if self.roles and (task, quality, kappa) != ("spread", "expert", None):
-      raise UserError("--fixed_roles is of --task=spread --quality=expert without --kappa alone")
     if self.rename not in (None, *NAMINGS):
       raise UserError(f"--rename={self.rename} is not known; known: {', '.join(NAMINGS)}")
     if self.rename and (task != "spread" or not self.learned or kappa is not None):

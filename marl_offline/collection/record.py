@@ -23,6 +23,7 @@ class Behavior(NamedTuple):
   noise: float  # factor on the actor's own standard deviation
   episodes: int
   coupling: float | None = None  # probability that all agents share a step's draw, see coupled.py; None: no such draw
+  skilled: float | None = None  # that an agent plays the actor, drawn by each in each episode, else uniformly; None: 1
 
 
 def _uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -33,19 +34,24 @@ def _uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 def _play(environment: PureEnvironment, behavior: Behavior, key: jax.Array) -> dict[str, Any]:
   """COPIES episodes. Returns arrays [C, T, ...] and the final observations and actions [C, ...].
 
-  behavior: its episodes are not read. No coupling leaves the stream of random numbers as it always was.
+  behavior: its episodes are not read. Without coupling and skilled the stream of random numbers is as it always was.
   """
-  actor, noise, _, coupling = behavior
+  actor, noise, _, coupling, skilled = behavior
+  size = (COPIES, environment.num_agents, environment.action_size)
+  if skilled is not None:
+    able = jax.random.bernoulli(jax.random.fold_in(key, 1), skilled, (*size[:2], 1))
 
   def act(obs, key):
-    shape = (COPIES, environment.num_agents, environment.action_size)
     one = _uniform if actor is None else jax.random.normal
-    drawn = one(key, shape) if coupling is None else coupled.draw(one, key, shape, coupling)
+    drawn = one(key, size) if coupling is None else coupled.draw(one, key, size, coupling)
     if actor is None:
       return drawn
     if isinstance(actor, fixed_roles.FixedRoles):
-      return jnp.clip(fixed_roles.mean_action(actor, obs) + noise * actor.std * drawn, -1.0, 1.0)
-    return jnp.clip(mappo.mean_action(actor, obs) + noise * jnp.exp(actor["log_std"]) * drawn, -1.0, 1.0)
+      mean, std = fixed_roles.mean_action(actor, obs), actor.std
+    else:
+      mean, std = mappo.mean_action(actor, obs), jnp.exp(actor["log_std"])
+    action = jnp.clip(mean + noise * std * drawn, -1.0, 1.0)
+    return action if skilled is None else jnp.where(able, action, _uniform(jax.random.fold_in(key, 1), size))
 
   def one_step(state, key):
     key_act, key_task = jax.random.split(key)

@@ -1,4 +1,4 @@
-"""The scripted expert: its action by hand, and the level of what it records."""
+"""The script: its action by hand, the level of what it records, and who is skilled where that is drawn by lot."""
 
 import jax
 import jax.numpy as jnp
@@ -20,3 +20,16 @@ def test_agent_i_drives_to_landmark_i():
 def test_its_returns_are_the_published_expert_datas():
   episodes = record.record(particle_tasks.spread(), [record.Behavior(fixed_roles.FixedRoles(), 1.0, 1000)], 0)
   assert 520 < episodes.returns().mean() < 535 and 66 < episodes.returns().std() < 76  # published: 531 +- 71
+
+
+def test_each_agent_is_skilled_in_some_episodes_by_a_draw_of_its_own():
+  exact = fixed_roles.FixedRoles(std=0.0)  # so that its actions are known
+  episodes = record.record(particle_tasks.spread(4), [record.Behavior(exact, 1.0, 1500, skilled=0.3)], 0)
+  by_script = np.abs(episodes.action - fixed_roles.mean_action(exact, episodes.obs)).max(axis=-1) < 1e-5
+  share = by_script.reshape(1500, 25, 4).mean(axis=1)  # of its steps, for each episode and agent
+  skilled = share > 0.5
+  assert (share[skilled] == 1.0).all() and (share[~skilled] < 0.3).all()
+  together = skilled.astype(float).T @ skilled / 1500  # agents' shares on the diagonal, pairs' beside it
+  np.testing.assert_allclose(together, np.where(np.eye(4), 0.3, 0.09), atol=0.04)  # over three standard errors
+  others = episodes.action.reshape(1500, 25, 4, 2).swapaxes(1, 2)[~skilled]
+  assert abs(others.mean()) < 0.01 and abs(others.var() - 1 / 3) < 0.01  # uniform in [-1, 1]

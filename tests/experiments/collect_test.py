@@ -67,7 +67,8 @@ def test_the_references_are_what_the_shipped_policies_score():
   [
     (["--task=spraed"], "--task=spraed is not known (did you mean spread?); known: spread, tag, world"),
     (["--quality=exprt"], "did you mean expert?"),
-    (["--fixed_roles"], "--fixed_roles is of --task=spread --quality=expert"),
+    (["--fixed_roles"], "--fixed_roles is of spread and spread_n, --quality=medium or expert"),
+    (["--fixed_roles", "--task=tag", "--quality=expert"], "--fixed_roles is of spread and spread_n"),
     (["--rename=by_landmrk"], "--rename=by_landmrk is not known; known: by_landmark, at_random"),
     (["--rename=at_random", "--quality=random"], "--rename=at_random of spread random: only spread's medium-replay,"),
     (["--rename=at_random", "--quality=all"], "each by a command of its own"),

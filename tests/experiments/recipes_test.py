@@ -14,6 +14,7 @@ NAMES = [
   (Recipe("spread", "medium", kappa=0.5), "spread-medium_kappa0.5-v1", "spread_mappo"),
   (Recipe("spread", "expert", seed=3, rows=100, from_scratch=True), "spread-expert-v2.seed3.rows100.scratch", "spread"),
   (Recipe("spread", "expert", roles=True), "spread-expert_roles-v1", None),
+  (Recipe("spread_6", "medium", roles=True), "spread_6-medium_roles-v1", None),
   (
     Recipe("spread", "expert", version="v1", rename="by_landmark"),
     "spread-expert_named_by_landmark-v1",

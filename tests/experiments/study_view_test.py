@@ -55,6 +55,16 @@ def test_agents_end_to_end(tmp_path, monkeypatch):
   assert float(rows[0]["gain_over_data"]) == pytest.approx(cell["final_returns"][0] - card["return"]["mean"], rel=1e-4)
 
 
+def test_agents_of_uncoordinated_play(tmp_path, monkeypatch):
+  monkeypatch.setitem(recipes.ROWS, "random", dict.fromkeys(recipes.ROWS["random"], 100))
+  given = ("--agents=5", "--quality=medium", "--algorithms=bc", "--num_seeds=1")
+  status, _, err = call(agents_study, tmp_path, *given)
+  assert status == 0, err
+  card = storage.load(tmp_path / "data" / "spread_5-medium_roles-v1")[1]
+  assert "each agent in an episode with probability 0.3, else uniform" in card["policies"][0]["policy"]
+  assert read(tmp_path)[1][0]["dataset"] == "spread_5-medium_roles-v1"
+
+
 BAD = [
   (coupling_study, ["--kappas=0,2"], "--kappa=2.0 must lie in [0, 1]"),
   (coupling_study, ["--kappas=half"], "--kappas=half: could not convert"),
@@ -65,6 +75,11 @@ BAD = [
   (coupling_study, ["--rows=30"], "rows=30 must be a positive multiple of 25"),
   (agents_study, ["--agents=3,11"], "--agents=11 is not known; known: 3, 4, 5, 6, 7, 8, 9, 10"),
   (agents_study, ["--agents=four"], "--agents=four is not known"),
+  (
+    agents_study,
+    ["--quality=medium-replay"],
+    "--quality=medium-replay is not known (did you mean medium?); known: random, medium",
+  ),
   (agents_study, ["--show"], "holds none of these cells yet"),
 ]
 
