@@ -13,8 +13,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import collect, grid, launch, recipes, runs, settings, study_view
-from experiments.cells import Cell
+from experiments import launch, recipes, runs, settings, study_view
 from experiments.recipes import Recipe
 
 FLAGS = flags.FlagValues()
@@ -40,14 +39,14 @@ def tasks() -> dict[str, int]:
   return {known[word]: int(word) for word in sorted(wanted, key=int)}
 
 
-def recipes_of(agents: dict[str, int]) -> dict[str, Recipe]:
-  """Task name -> its data, of --quality.
+def data() -> dict[Recipe, int]:
+  """The data of every n, of --quality -> n.
 
   Raises:
     UserError: there is no such data.
   """
   quality = runs.choose("quality", FLAGS.quality, ("random", *recipes.BY_SCRIPT))
-  return {task: Recipe(task, quality, roles=quality != "random") for task in agents}
+  return {Recipe(task, quality, roles=quality != "random"): n for task, n in tasks().items()}
 
 
 def panels(points: list[study_view.Point]) -> list[study_view.Panel]:
@@ -69,26 +68,8 @@ def _share(cell):
 
 def main() -> None:
   """The binary."""
-  agents, out = tasks(), pathlib.Path(FLAGS.out)
-  wanted = {
-    Cell(
-      algorithm,
-      task,
-      FLAGS.quality,
-      FLAGS.protocol,
-      study_view.changes(algorithm, FLAGS),
-      str(recipe.folder(FLAGS.data_dir)) if recipe.roles else None,  # None: the newest
-      **grid.shortened(FLAGS),
-    ): recipe
-    for task, recipe in recipes_of(agents).items()
-    for algorithm in FLAGS.algorithms
-  }
-  for recipe in [] if FLAGS.show else dict.fromkeys(wanted[cell] for cell in grid.lacking(wanted, FLAGS)):
-    if recipe.roles:
-      collect.make_if_missing(recipe, FLAGS.data_dir)
-  found = grid.fill(list(wanted), FLAGS)
-  study_view.require(found, out)
-  points = [(agents[cell["task"]], cell) for cell in found]
+  out = pathlib.Path(FLAGS.out)
+  points = study_view.trained(data(), FLAGS)
   text = study_view.write(points, out, "n", "number of agents", NOTES, panels(points))
   print(text + f"\n{out / 'study'}.md, .csv and .png")
 

@@ -12,8 +12,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import collect, grid, launch, runs, settings, study_view
-from experiments.cells import Cell
+from experiments import launch, runs, settings, study_view
 from experiments.recipes import Recipe
 
 FLAGS = flags.FlagValues()
@@ -50,11 +49,6 @@ def recipe_of(kappa: float) -> Recipe:
   return Recipe(FLAGS.task, FLAGS.quality, rows=FLAGS.rows, kappa=kappa)
 
 
-def folder_of(kappa: float) -> pathlib.Path:
-  """Where the data of a kappa lies."""
-  return recipe_of(kappa).folder(FLAGS.data_dir)
-
-
 def weight_panels(points: list[study_view.Point]) -> list[study_view.Panel]:
   """w_k and k_eff of SPaCQL; none without it."""
   found = [(x, cell) for x, cell in points if study_view.weights(cell) is not None]
@@ -77,26 +71,8 @@ def weight_panels(points: list[study_view.Point]) -> list[study_view.Panel]:
 
 def main() -> None:
   """The binary."""
-  values, out = kappas(), pathlib.Path(FLAGS.out)
-  wanted = {
-    Cell(
-      algorithm,
-      FLAGS.task,
-      FLAGS.quality,
-      FLAGS.protocol,
-      study_view.changes(algorithm, FLAGS),
-      str(folder_of(kappa)),
-      **grid.shortened(FLAGS),
-    ): kappa
-    for kappa in values
-    for algorithm in FLAGS.algorithms
-  }
-  for kappa in [] if FLAGS.show else sorted({wanted[cell] for cell in grid.lacking(wanted, FLAGS)}):
-    collect.make_if_missing(recipe_of(kappa), FLAGS.data_dir)
-  found = grid.fill(list(wanted), FLAGS)
-  study_view.require(found, out)
-  of_data = {folder_of(kappa).name: kappa for kappa in values}
-  points = [(of_data[cell["dataset"]["name"]], cell) for cell in found]
+  out = pathlib.Path(FLAGS.out)
+  points = study_view.trained({recipe_of(kappa): kappa for kappa in kappas()}, FLAGS)
   panels = [study_view.score_panel(points), *weight_panels(points)]
   text = study_view.write(points, out, "kappa", r"$\kappa$, excess correlation of the behavior", NOTES, panels)
   print(text + f"\n{out / 'study'}.md, .csv and .png")

@@ -46,6 +46,11 @@ class Recipe:
     return self.quality != "random" and not self.roles
 
   @property
+  def newest(self) -> bool:
+    """Whether it is what a task and a quality mean where no more is said."""
+    return self == Recipe(self.task, self.quality)
+
+  @property
   def versions(self) -> tuple[str, ...]:
     """Those that can be made, the newest last."""
     return ("v1", "v2") if self.task in APART and self.learned and self.kappa is None else ("v1",)

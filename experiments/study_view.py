@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import cells, grid, main_table, runs, settings, table_view
+from experiments import cells, collect, grid, main_table, runs, settings, table_view
+from experiments.cells import Cell
+from experiments.recipes import Recipe
 from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import logs
@@ -43,6 +45,37 @@ def changes(algorithm: str, flag_values: flags.FlagValues) -> tuple[str, ...]:
   config = settings.load(runs.choose("algorithms", algorithm, settings.ALGORITHMS)).Config
   has = any(field.name == "ensemble_size" for field in dataclasses.fields(config))
   return ((f"ensemble_size={flag_values.ensemble_size}",) if has else ()) + tuple(flag_values.set)
+
+
+def trained(at: dict[Recipe, float], flag_values: flags.FlagValues) -> list[Point]:
+  """Every algorithm of --algorithms on the data of every x, data and runs made where they are missing.
+
+  Raises:
+    UserError: there is no cell; and see grid.fill, collect.make.
+  """
+  wanted = {
+    Cell(
+      algorithm,
+      recipe.task,
+      recipe.quality,
+      flag_values.protocol,
+      changes(algorithm, flag_values),
+      None if recipe.newest else str(recipe.folder(flag_values.data_dir)),
+      **grid.shortened(flag_values),
+    ): recipe
+    for recipe in at
+    for algorithm in flag_values.algorithms
+  }
+  for recipe in [] if flag_values.show else dict.fromkeys(wanted[cell] for cell in grid.lacking(wanted, flag_values)):
+    if not recipe.newest:  # else training makes it
+      collect.make_if_missing(recipe, flag_values.data_dir)
+  grid.fill(list(wanted), flag_values)
+  out = pathlib.Path(flag_values.out)
+  points = [(at[recipe], cells.load(grid.path_of(out, cell))) for cell, recipe in wanted.items()]
+  points = [(x, cell) for x, cell in points if cell is not None]
+  if not points:
+    raise runs.UserError(f"{out / 'cells'} holds none of these cells yet; leave out --show to train them")
+  return points
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------------
@@ -261,13 +294,3 @@ def write(
     logs.write_atomically(out / "study.csv", file.getvalue().encode())
     draw(out / "study.png", x_label, panels)
   return text
-
-
-def require(found: Sequence[dict[str, Any]], out: pathlib.Path) -> None:
-  """Refuses an empty study.
-
-  Raises:
-    UserError: there is no cell.
-  """
-  if not found:
-    raise runs.UserError(f"{out / 'cells'} holds none of these cells yet; leave out --show to train them")
