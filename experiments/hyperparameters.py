@@ -81,7 +81,7 @@ def omar(config: Any, task: str, quality: str) -> tuple[Any, str]:
 
 def released_independent(config: Any, task: str, quality: str) -> tuple[Any, str]:
   """As independent: where paper and code differ, that follows the code already."""
-  return independent(config, task, quality)[0], f"the code released with {OMAR}, but for the number of updates"
+  return independent(config, task, quality)[0], f"the code released with {OMAR}"
 
 
 def released_omar(config: Any, task: str, quality: str) -> tuple[Any, str]:

@@ -31,6 +31,13 @@ LOG_EVERY = {"spread": 145, "tag": 145, "world": 250, CHEETAH: 500}  # also how 
 
 MINIBATCHES = {"spread": 10, "tag": 10, "world": 50}  # actor updates between two evaluations of CFCQL's released code
 INDEPENDENT_MINIBATCHES = 10  # the same of OMAR's, for all tasks
+# Updates of OMAR's released code, less the one that has no useful divisor; in the order of QUALITIES.
+INDEPENDENT_STEPS = {
+  "spread": (6_000, 2_000, 2_000, 2_000),
+  "tag": (2_000, 1_000, 2_000, 2_000),
+  "world": (1_000, 1_000, 1_000, 1_000),
+  CHEETAH: (100_000, 100_000, 100_000, 100_000),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,14 +108,17 @@ def released_code(algorithm: str, task: str, quality: str) -> Run:
 
   In CFCQL's, agent 0's reward trains the critic; others' are in hyperparameters.RELEASED. In all, each evaluation seeds
   the global generator anew from which minibatches are drawn, so the same ones come again after it; not on HalfCheetah,
-  where gamma is another instead.
+  where gamma is another instead. The independent learners' code stops after a fifth of the updates, or less.
   """
   run = fixed_minibatches(algorithm, task, quality)
   if algorithm in (*hyperparameters.RELEASED, *hyperparameters.IN_RELEASED_CODE):
     run = dataclasses.replace(run, config=dataclasses.replace(run.config, gamma=hyperparameters.RELEASED_GAMMA))
   if algorithm in hyperparameters.RELEASED:
     config, source = hyperparameters.RELEASED[algorithm](run.config, family(task), quality)
-    return dataclasses.replace(run, config=config, source=source)
+    steps = INDEPENDENT_STEPS[family(task)][QUALITIES.index(quality)]
+    return dataclasses.replace(
+      run, config=config, source=source, gradient_steps=steps, evaluations=10, log_every=steps // 20
+    )
   code = "the code released with arXiv:2309.12696"
   source = (
     code if algorithm in hyperparameters.IN_RELEASED_CODE else f"{run.source}; reward and minibatches as in {code}"

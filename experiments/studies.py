@@ -98,6 +98,12 @@ STUDIES = {
       {"version": "v2", "rename": "at_random"},
     ),
   ),
+  "independent": Study(
+    "What keeps the independent learners below the published scores: the number of updates (10,005 here as for all, "
+    "2,001 in their released code, 6,001 on random), its ten minibatches again and again, OMAR's weight of imitation?",
+    tuple((algorithm, ()) for algorithm in ("icql", "omar")),
+    protocols=("paper", "fixed_minibatches", "released_code"),
+  ),
   "width": Study(
     "Is it that the networks cannot represent what agents without roles do? CFCQL on v1's expert data with wider "
     "actors and critics.",

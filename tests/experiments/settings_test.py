@@ -60,8 +60,10 @@ def test_omar_by_the_tables():
   assert weights(settings.released_code, "world") == [1.0, 0.7, 0.1, 0.9]
   for name in ("icql", "omar"):  # each agent's own reward stays, so nobody's is named the team's
     run = settings.released_code(name, "world", "medium")
-    assert (run.config.alpha, run.team_reward, run.gradient_steps) == (0.5, "mean", 25_000)
+    assert (run.config.alpha, run.team_reward, run.gradient_steps) == (0.5, "mean", 1_000)
     assert "2111.11188" in run.source
+    assert settings.paper(name, "world", "medium").gradient_steps == 25_000
+    assert settings.released_code(name, "spread_4", "random").gradient_steps == 6_000  # spread's
 
 
 def test_released_code_sees_few_minibatches():
