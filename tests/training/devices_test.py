@@ -13,7 +13,8 @@ from marl_offline.training import devices
 
 
 def test_eight_devices_give_the_numbers_of_one():
-  environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+  flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+  environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
   command = [sys.executable, "-m", "tests.training.eight_devices"]
   done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
   assert done.returncode == 0, done.stderr[-2000:]
