@@ -104,6 +104,13 @@ STUDIES = {
     tuple((algorithm, ()) for algorithm in ("icql", "omar")),
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
+  "independent_names": Study(
+    "Is it roles that the independent learners lack on expert data, as the others do? As their released code trains.",
+    tuple((algorithm, ()) for algorithm in ("icql", "omar")),
+    qualities=("expert",),
+    data=({}, {"version": "v2", "rename": "by_landmark"}),
+    protocols=("released_code",),
+  ),
   "width": Study(
     "Is it that the networks cannot represent what agents without roles do? CFCQL on v1's expert data with wider "
     "actors and critics.",
