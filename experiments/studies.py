@@ -24,6 +24,12 @@ class Study(NamedTuple):
 
 
 OPERATORS = ("cfcql", "icql_qs", "spacql")
+INDEPENDENT = ("icql", "omar")
+
+
+def as_they_are(*algorithms: str) -> tuple:
+  """Each algorithm with no change."""
+  return tuple((algorithm, ()) for algorithm in algorithms)
 
 
 def of_size(algorithm: str, size: int) -> tuple[str, ...]:
@@ -68,18 +74,18 @@ STUDIES = {
   ),
   "normalization": Study(
     "How much of a gap is the operator's, and how much what normalises the critic's input?",
-    tuple((algorithm, ()) for algorithm in OPERATORS),
+    as_they_are(*OPERATORS),
     qualities=("random", "expert"),
     protocols=("paper", "layer_norm", "data_norm"),
   ),
   "minibatches": Study(
     "What does the released code's repetition of 50 minibatches do to the scores?",
-    tuple((algorithm, ()) for algorithm in OPERATORS),
+    as_they_are(*OPERATORS),
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
   "roles": Study(
     "The same on expert data with fixed roles, by a script (experiments.collect --fixed_roles).",
-    tuple((algorithm, ()) for algorithm in OPERATORS),
+    as_they_are(*OPERATORS),
     qualities=("expert",),
     data=({"roles": True},),
     protocols=("paper", "fixed_minibatches", "released_code"),
@@ -88,7 +94,7 @@ STUDIES = {
     "Are roles what decides on expert data? The same episodes with their agents renamed: by the landmark that they end "
     "at, which gives them roles, and at random, which takes those of v2. With v1's names the starts change too: its "
     "agents take near landmarks, so in 68 % of the renamed episodes each agent starts near its own; v2's do not.",
-    (*((algorithm, ()) for algorithm in ("cfcql", "icql_qs", "spacql", "matd3_bc", "bc")),),
+    as_they_are("cfcql", "icql_qs", "spacql", "matd3_bc", "bc"),
     qualities=("expert",),
     data=(
       {"version": "v1"},
@@ -101,12 +107,12 @@ STUDIES = {
   "independent": Study(
     "What keeps the independent learners below the published scores: the number of updates (10,005 here as for all, "
     "2,001 in their released code, 6,001 on random), its ten minibatches again and again, OMAR's weight of imitation?",
-    tuple((algorithm, ()) for algorithm in ("icql", "omar")),
+    as_they_are(*INDEPENDENT),
     protocols=("paper", "fixed_minibatches", "released_code"),
   ),
   "independent_names": Study(
     "Is it roles that the independent learners lack on expert data, as the others do? As their released code trains.",
-    tuple((algorithm, ()) for algorithm in ("icql", "omar")),
+    as_they_are(*INDEPENDENT),
     qualities=("expert",),
     data=({}, {"version": "v2", "rename": "by_landmark"}),
     protocols=("released_code",),
@@ -132,14 +138,14 @@ STUDIES = {
     "is MATD3's, with a network for each agent.",
     (
       *of_sizes(2, 10, more=[UNIFORM, ("spacql", (RELATIVE,))]),
-      *((algorithm, ()) for algorithm in ("matd3_bc", "iql", "bc")),
+      *as_they_are("matd3_bc", "iql", "bc"),
     ),
     qualities=("medium-replay", "medium", "expert"),
     data=({"version": "v1"},),
   ),
   "shared_protocols": Study(
     "What the released code's minibatches and layer normalization do to the expert scores on v1.",
-    tuple((algorithm, ()) for algorithm in OPERATORS),
+    as_they_are(*OPERATORS),
     qualities=("expert",),
     data=({"version": "v1"},),
     protocols=("paper", "fixed_minibatches", "released_code", "layer_norm"),

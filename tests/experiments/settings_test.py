@@ -64,6 +64,7 @@ def test_omar_by_the_tables():
     assert "2111.11188" in run.source
     assert settings.paper(name, "world", "medium").gradient_steps == 25_000
     assert settings.released_code(name, "spread_4", "random").gradient_steps == 6_000  # spread's
+    assert settings.released_code(name, "halfcheetah_2x3", "random").log_every == 500  # a signal waits so long
 
 
 def test_released_code_sees_few_minibatches():
