@@ -127,9 +127,8 @@ def markdown(x_name: str, points: Sequence[Point], notes: Sequence[str]) -> str:
   """Scores over x, what FIRST is ahead by, its weights, every point in full, and how it came about."""
   names, xs = _names(points), sorted({x for x, _ in points})
   at = {(x, cell["algorithm"]): cell for x, cell in points}
-  rows = [
-    row(x_name, point) for point in sorted(points, key=lambda point: (point[0], names.index(point[1]["algorithm"])))
-  ]
+  points = sorted(points, key=lambda point: (point[0], names.index(point[1]["algorithm"])))
+  rows = [row(x_name, point) for point in points]
   lines = ["Normalised score of the final policies, mean +- std over seeds.", ""]
   lines += _table([x_name, *names], [[f"{x:g}", *(_told(at.get((x, name))) for name in names)] for x in xs])
   if FIRST in names and len(names) > 1:
@@ -156,11 +155,12 @@ def markdown(x_name: str, points: Sequence[Point], notes: Sequence[str]) -> str:
     [
       *(f"{r[x_name]:g}", r["algorithm"], str(r["seeds"]), _interval(r["score_iqm"], (r["iqm_low"], r["iqm_high"]))),
       *(f"{r[name]:.1f}" for name in ("return_mean", "dataset_return", "gain_over_data", "ms_per_update")),
-      r["each_seed"].replace(" ", ", "),
+      table_view.each_seed(cell),
     ]
-    for r in rows
+    for r, (_, cell) in zip(rows, points, strict=True)
   ]
-  return "\n".join([*lines, "", *_table(head, full), "", *notes, *_recipe(points)]) + "\n"
+  below = [*notes, *table_view.footnotes([cell for _, cell in points]), *_recipe(points)]
+  return "\n".join([*lines, "", *_table(head, full), "", *below]) + "\n"
 
 
 def _names(points: Sequence[Point]) -> list[str]:
@@ -174,8 +174,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _told(cell) -> str:
   if cell is None:
     return "-"
-  score = cells.score(cell)
-  return table_view.spread(score.mean(), score.std() if len(score) > 1 else None)
+  score, star = cells.score(cell), "*" if any(cells.stuck_agents(cell)) else ""
+  return table_view.spread(score.mean(), score.std() if len(score) > 1 else None) + star
 
 
 def _ahead(first, other) -> str:

@@ -18,8 +18,10 @@ MORE_COLORS = ("#aa3377", "#66ccee", "#bbaa00", "#222255", "#994422", "#88bb55",
 
 
 STUCK = (
-  "*: some agent's policy is stuck in a corner of the action space and learns no more (experiments.stuck_policies)."
+  "*: some agent's policy is stuck in a corner of the action space and learns no more (experiments.stuck_policies); at a "
+  "mean, one of its seeds'."
 )
+CONVENTIONS = "std is over n, not n - 1; the IQM of fewer than four seeds is their mean."
 
 
 def label(cell: dict[str, Any]) -> str:
@@ -98,16 +100,20 @@ def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
     lines.append(
       f"| {r['dataset']} ({r['dataset_score']:.1f}) | {r['algorithm']} | {r['seeds']} "
       f"| {_of_seeds(r, 'score')} | {r['score_iqm']:.1f}{interval} "
-      f"| {_of_seeds(r, 'last_half')} | {_of_seeds(r, 'return')} | {_each(r, cell)} | {_papers(r)} |"
+      f"| {_of_seeds(r, 'last_half')} | {_of_seeds(r, 'return')} | {each_seed(cell)} | {_papers(r)} |"
     )
-  if any(r["stuck_seeds"] for r in rows):
-    lines += ["", STUCK]
-  return "\n".join([*lines, "", *recipe]) + "\n"
+  return "\n".join([*lines, "", *footnotes(ordered), *recipe]) + "\n"
 
 
-def _each(r: dict[str, Any], cell: dict[str, Any]) -> str:
+def footnotes(found: Sequence[dict[str, Any]]) -> list[str]:
+  """What every table of these cells says below it: the conventions, and what a star means where one is."""
+  return [CONVENTIONS, *([STUCK] if any(any(cells.stuck_agents(cell)) for cell in found) else [])]
+
+
+def each_seed(cell: dict[str, Any]) -> str:
+  """The seeds' scores, a star at each that ends with a stuck policy."""
   stars = ("*" if stuck else "" for stuck in cells.stuck_agents(cell))
-  return ", ".join(score + star for score, star in zip(r["each_seed"].split(), stars, strict=True))
+  return ", ".join(f"{score:.1f}{star}" for score, star in zip(cells.score(cell), stars, strict=True))
 
 
 def _grid(places, columns, entry) -> list[str]:
@@ -119,7 +125,7 @@ def _ours(r, at, place) -> str:
   if r is None:
     return "-"
   best = max(other["score_mean"] for key, other in at.items() if key[0] == place)
-  told = _of_seeds(r, "score")
+  told = _of_seeds(r, "score") + ("*" if r["stuck_seeds"] else "")
   return f"**{told}**" if r["score_mean"] == best else told
 
 

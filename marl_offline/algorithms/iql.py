@@ -30,7 +30,7 @@ class Config:
   hidden_size: int = 64
   ensemble_size: int = 2
   expectile: float = 0.7
-  inverse_temperature: float = 3.0  # times the advantage: 0 is imitation
+  inverse_temperature: float = 3.0  # times the advantage; towards 0 it becomes imitation
   max_weight: float = 100.0
   normalization: str = "data"  # of the critics' inputs; or batch, layer
 

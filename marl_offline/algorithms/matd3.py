@@ -1,8 +1,8 @@
 """MATD3, arXiv:1910.01465, online: the policies that our multi-agent MuJoCo data sets are recorded from.
 
 One central learner for agents that act decentrally: the reward is the team's, so each agent's pair of critics is the
-same pair, and all policies climb its first member together. Not for training from a fixed data set: nothing keeps the
-policies near the data.
+same pair, and all policies climb its first member together, where that paper's code changes one agent's action at a
+time and takes the others' from the replay. Not for training from a fixed data set: nothing keeps the policies near it.
 """
 
 import dataclasses

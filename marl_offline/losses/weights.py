@@ -31,9 +31,9 @@ def inverse_weights(u: jax.Array, sharpness: float = 1.0, floor: float = 1e-6) -
 def agreement_weights(q: jax.Array, sharpness: float = 1.0, floor: float = 1e-6) -> jax.Array:
   """w_k = u_k^-p / sum_j u_j^-p, u_k = sqrt(Var_e Q_e(s, a(k))): SPaCQL, arXiv:2511.07629 equation 7 and below it.
 
-  disagreement and inverse_weights in one. q [E, ..., K] -> [..., K], summing to 1.
+  disagreement and inverse_weights in one, constant under gradient. q [E, ..., K] -> [..., K], summing to 1.
   """
-  return inverse_weights(disagreement(q), sharpness, floor)
+  return jax.lax.stop_gradient(inverse_weights(disagreement(q), sharpness, floor))
 
 
 def advantage_weights(advantage: jax.Array, temperature: float, most: float) -> jax.Array:

@@ -188,7 +188,7 @@ def actor_loss(net: Net, actors, critics, batch: Transition, action_regularizati
 
 
 def joint_actor_loss(net: Net, actors, critics, batch: Transition, action_regularization: float) -> jax.Array:
-  """All policies climb the first member's Q together, as in MADDPG: CFCQL without its CF_P. -> []."""
+  """All policies climb the first member's Q together: CFCQL without its CF_P. -> []."""
   action = net.actor(actors, batch.obs)  # [B, N, A]
   first = jax.tree.map(lambda leaf: leaf[:1], critics)
   q = net.critic(first, *net.inputs.queries(batch.state, action[:, None]))[0, :, 0]  # [B]

@@ -19,6 +19,8 @@ def three_sources(key: jax.Array, net, actors, batch, config) -> Proposals:
   """num_proposals draws each from U[-1, 1], around the policies at s and around the policies at s': M = 3 of them.
 
   Each keeps the density of its own source (the released code swaps the last two), that of the noise before clipping.
+  Under batch statistics all 3M are one pass beside the data's actions at s, where that code makes a pass of each source
+  and the last stands beside the data's next actions.
   """
   key_uniform, key_now, key_next = jax.random.split(key, 3)
   sources = [

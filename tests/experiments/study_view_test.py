@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from experiments import agents_study, cells, coupling_study, recipes, study_view
+from experiments import agents_study, cells, coupling_study, recipes, study_view, table_view
 from marl_offline.datasets import storage
 from tests.experiments import binaries
 
@@ -121,7 +121,10 @@ def test_the_table_says_who_is_ahead():
   text = study_view.markdown("kappa", points, ["a note"])
   assert "| 0.5 | 50.0 +- 50.0 | 50.0 +- 0.0 | - |" in text and "| 1 | - | - | 0.0 |" in text
   assert "| 0.5 | 0.0 [-635.3, 635.3] | - |" in text and "| 1 | - | - |" in text
-  assert "a note\nCritics of every algorithm: 10." in text and "commits aaaaaaaaa." in text
+  assert f"a note\n{table_view.CONVENTIONS}\nCritics of every algorithm: 10." in text and "commits aaaaaaaaa." in text
+  stuck = [(x, one | {"stuck_agents": [[], [2]]} if one["algorithm"] == "spacql" else one) for x, one in points]
+  text = study_view.markdown("kappa", stuck, [])
+  assert "| 0.5 | 50.0 +- 50.0* | 50.0 +- 0.0 | - |" in text and "| 0.0, 100.0* |" in text and table_view.STUCK in text
 
 
 def test_the_panels_of_the_weights_by_hand(tmp_path):

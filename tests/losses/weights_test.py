@@ -32,6 +32,11 @@ def test_full_agreement_on_one_k_takes_nearly_all():
   assert np.all(np.isfinite(jax.grad(lambda u: losses.inverse_weights(u)[0])(jnp.array([0.0, 1.0]))))
 
 
+def test_agreement_weights_are_constant_under_gradient_where_members_agree_too():
+  for q in (jnp.ones((4, 3)), jnp.arange(12.0).reshape(4, 3) ** 2):
+    np.testing.assert_array_equal(jax.grad(lambda q: losses.agreement_weights(q)[0])(q), 0.0)
+
+
 def test_sharpness_is_a_power_of_the_disagreement():
   # u = 1, 2: p = 0 weighs alike; p = 2: 1 : 1/4 = 4/5, 1/5; p = 10: 1 : 1/1024
   u = jnp.array([1.0, 2.0])
