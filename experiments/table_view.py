@@ -18,8 +18,8 @@ MORE_COLORS = ("#aa3377", "#66ccee", "#bbaa00", "#222255", "#994422", "#88bb55",
 
 
 STUCK = (
-  "*: some agent's policy is stuck in a corner of the action space and learns no more (experiments.stuck_policies); at a "
-  "mean, one of its seeds'."
+  "*: some agent's policy is stuck in a corner of the action space and learns no more (experiments.stuck_policies); "
+  "at a mean, one of its seeds'."
 )
 CONVENTIONS = "std is over n, not n - 1; the IQM of fewer than four seeds is their mean."
 

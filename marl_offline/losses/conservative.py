@@ -25,7 +25,8 @@ def counterfactual_gap(
 ) -> jax.Array:
   """sum_i w_i (log mean_m exp(Q(s, a_i^m, a_-i) - log p_i(a_i^m)) - Q(s, a)): CFCQL, arXiv:2309.12696 equation 7.
 
-  q_ood [..., M, N], log_prob [..., M, N] of agent i's proposal, q_data [...], agent_weight [..., N] or a number -> [...].
+  q_ood [..., M, N], log_prob [..., M, N] of agent i's proposal, q_data [...], agent_weight [..., N] or a number.
+  -> [...].
   """
   soft_max = jax.nn.logsumexp(q_ood - log_prob, axis=-2) - jnp.log(q_ood.shape[-2])  # [..., N]
   chex.assert_equal_shape([soft_max[..., 0], q_data])

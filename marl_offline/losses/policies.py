@@ -27,7 +27,7 @@ def joint_objective(q: jax.Array) -> jax.Array:
   """-Q(s, pi_1(o_1), .., pi_N(o_N)): CFCQL's -CF_P, arXiv:2309.12696 section 4.4 and table 6. [...] -> [...].
 
   All agents leave the data at once, so that each one's gradient stands beside the others' policies. That paper calls it
-  MADDPG's; MADDPG itself, arXiv:1706.02275, takes the others' actions from its replay, as counterfactual_objective does.
+  MADDPG's; MADDPG itself, arXiv:1706.02275, takes the others' actions from its replay, like counterfactual_objective.
   """
   return -q
 
@@ -46,8 +46,8 @@ def imitation(action: jax.Array, data_action: jax.Array) -> jax.Array:
 def td3_bc_objective(q: jax.Array, action: jax.Array, data_action: jax.Array, alpha: float) -> jax.Array:
   """-lambda mean_b Q + mean_b sum_i mean_a (pi_i - a_i)^2 with lambda = alpha / mean_b |Q|, constant under gradient.
 
-  TD3+BC, arXiv:2106.06860, of a joint policy: each agent meets the paper's objective, and beside it the others' squares,
-  of which its gradient knows nothing. lambda is made of the policies' own Q, as in the paper's code; its equation 5 has
+  TD3+BC, arXiv:2106.06860, of a joint policy: each agent meets the paper's objective, and beside it the others'
+  squares, of which its gradient knows nothing. lambda is made of the policies' own Q, as in the paper's code; its equation 5 has
   the Q of the data's actions there. q [B] at the policies' joint action, [B, N, A] twice -> [].
   """
   scale = jax.lax.stop_gradient(alpha / jnp.maximum(jnp.mean(jnp.abs(q)), 1e-6))

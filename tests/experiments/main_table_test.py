@@ -259,7 +259,9 @@ def test_the_picture_and_the_table_take_several_tasks():
   assert line.split(" | ")[5:7] == ["50.0 +- 50.0", "338.3 +- 178.5"]
   assert line.split(" | ")[7] == "0.0, 100.0" and "stuck" not in text
   marked = table_view.markdown([found[0], found[1] | {"stuck_agents": [[2], None]}], ["the recipe"])
-  assert "| **50.0 +- 50.0*** |" in marked and "| 0.0*, 100.0 |" in marked and "*: some agent's policy is stuck" in marked
+  assert (
+    "| **50.0 +- 50.0*** |" in marked and "| 0.0*, 100.0 |" in marked and "*: some agent's policy is stuck" in marked
+  )
 
 
 def test_seeds_that_were_asked_for_stuck_policies_join_those_that_were_not(filled):
