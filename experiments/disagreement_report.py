@@ -133,6 +133,7 @@ def draw(path: pathlib.Path, facts: list[dict[str, Any]]) -> None:
 
 def main() -> None:
   """The binary."""
+  launch.multiply_in("float32")
   facts = metric_curves.of_runs(FLAGS.run_dir, facts_of)
   words = (
     f"Newest checkpoint of each run, online critics, {FLAGS.rows:,} rows of its data, means over rows and seeds; k of "

@@ -49,6 +49,8 @@ def main() -> None:
       animation.check_kind(FLAGS.render)
     except ValueError as error:
       raise UserError(f"--render: {error}") from error
+  elif FLAGS.seed is not None or FLAGS["episode"].present:
+    raise UserError("--seed and --episode say what --render shows; give it a file, such as --render episode.gif")
   config = runs.read_config(folder)
   launch.multiply_in("float32")
   learner, states, meta = checkpoints.load_learner(folder)

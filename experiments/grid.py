@@ -6,7 +6,6 @@ share the cells out among them.
 """
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cells, processes, runs, train, train_request
+from experiments import cells, locks, processes, runs, train, train_request
 from experiments.cells import Cell
 from experiments.recipes import Recipe
 from experiments.runs import Ended
@@ -71,10 +70,10 @@ class _Bar:
     """A run ends; the whole goes on, and stays to be seen while the next run loads."""
     self._tqdm.refresh()
 
-  def end(self) -> None:
-    """What the run had done when it was resumed, or did not do because it failed, counts too."""
+  def end(self, outcome: str) -> None:
+    """What the run had done when it was resumed, or did not do because it failed, counts too. outcome: how it ended."""
     self._move(self._end - self._done)
-    self._print(f"{self._name} done after {time.perf_counter() - self._began:.0f} s of work")
+    self._print(f"{self._name} {outcome} after {time.perf_counter() - self._began:.0f} s of work")
 
   def _move(self, updates: int) -> None:
     self._done += updates
@@ -110,6 +109,8 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   failed = _train_all(work, flag_values) if work else []
   if failed:
     raise NonFinite(f"{len(failed)} of {len(work)} runs failed; " + "; ".join(failed))
+  if work and (open_ := [cell.name for cell in lacking(wanted, flag_values)]):
+    print(f"another process works on {', '.join(open_)}; the same command goes on if it ended before", file=sys.stderr)
   found = [cells.load(path_of(out, cell)) for cell in wanted]
   return [cell for cell in found if cell is not None]
 
@@ -158,31 +159,19 @@ def path_of(out: pathlib.Path, cell: Cell) -> pathlib.Path:
 def _train_all(work, flag_values) -> list[str]:
   steps = {cell: train_request.checked_run(cell.flags(0, 1)).gradient_steps for cell, _ in work}
   bar, failed = _Bar(sum(steps[cell] * len(block) for cell, block in work)), []
+  out = pathlib.Path(flag_values.out)
   for number, (cell, block) in enumerate(work, 1):
     bar.begin(f"[{number}/{len(work)}] {cell.name}", steps[cell], len(block))
     try:
-      with _alone(pathlib.Path(flag_values.runs_dir), cell) as alone:
-        if alone:
-          _train(cell, block, flag_values, bar)
+      with locks.alone(pathlib.Path(flag_values.runs_dir) / f".{cell.name}.lock") as alone:
+        for part in cells.missing(cells.load(path_of(out, cell)), block) if alone else ():  # less, if another was here
+          _train(cell, part, flag_values, bar)
+      bar.end("done" if alone else "left to another process")
     except (NonFinite, TooLarge, DataError) as error:
       failed.append(f"{cell.name}: {error}")
       print(f"error: {failed[-1]}", file=sys.stderr, flush=True)
-    bar.end()
+      bar.end("failed")
   return failed
-
-
-@contextlib.contextmanager
-def _alone(runs_dir: pathlib.Path, cell: Cell):
-  """Gives True unless another process works on the cell; its lock goes with the process, however that ends."""
-  with runs.writing(None, "nothing was trained"):
-    runs_dir.mkdir(parents=True, exist_ok=True)
-    file = open(runs_dir / f".{cell.name}.lock", "w")  # noqa: SIM115 the lock lives as long as the file is open
-  with file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      yield True
-    except BlockingIOError:
-      yield False
 
 
 def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
@@ -193,10 +182,8 @@ def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
     NonFinite, TooLarge, DataError, UserError: see train.run.
   """
   path = path_of(pathlib.Path(flag_values.out), cell)
-  if block not in cells.missing(cells.load(path), block):
-    return  # another process was here
   folder = pathlib.Path(flag_values.runs_dir) / f"{cell.name}-s{block[0]}{f'-{block[-1]}' if block[1:] else ''}"
-  given = cell.flags(block[0], len(block))
+  given, stopped = cell.flags(block[0], len(block)), None
   if folder.exists():
     request = train_request.resumed(given, folder, flag_values.data_dir)
     require_data_of(cell, runs.read_config(folder)["dataset"]["name"], flag_values.data_dir, folder)
@@ -209,6 +196,12 @@ def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
   else:
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # its words are in its files
       stopped = train.run(request, processes.Team(), bar)
-    if stopped:
-      raise Ended(f"stopped by {stopped.signal}; all is saved, and the same command goes on")
+    if stopped and not (folder / "result.json").exists():
+      raise _ended(stopped)
   cells.save(path, cells.join(cells.load(path), cells.of_run(folder)))
+  if stopped:  # in the run's last moments
+    raise _ended(stopped)
+
+
+def _ended(stopped: train.Stopped) -> Ended:
+  return Ended(f"stopped by {stopped.signal}; all is saved, and the same command goes on")

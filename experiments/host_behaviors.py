@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import itertools
 import pathlib
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments import runs, settings
+from experiments import locks, runs, settings
 from marl_offline.algorithms import matd3
 from marl_offline.collection import host_library, host_loop, host_mappo, host_online, host_record, policies
 from marl_offline.datasets.storage import Episodes
@@ -62,17 +61,14 @@ def train_library(environment: HostEnvironment, name: str, folder: pathlib.Path,
 
 @contextlib.contextmanager
 def _alone(path: pathlib.Path):
-  """Refuses a second process; the lock goes with the process, however that ends.
+  """Refuses a second process.
 
   Raises:
     ValueError: it is the second.
   """
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with open(path, "w") as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise ValueError(f"another process trains them in {path.parent}; wait for it or take another --seed") from error
+  with locks.alone(path) as alone:
+    if not alone:
+      raise ValueError(f"another process trains them in {path.parent}; wait for it or take another --seed")
     yield
 
 

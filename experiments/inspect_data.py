@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from experiments import command_line
-from marl_offline.datasets import checks, storage
+from marl_offline.datasets import cards, checks, storage
 
 FLAGS = flags.FlagValues()  # its own, so that a program may import this module beside other binaries
 flags.DEFINE_string("folder", None, "the data set's folder; instead of the four flags below", flag_values=FLAGS)
@@ -95,7 +95,7 @@ def histogram_lines(returns, bins=20):
   if not len(returns):
     return
   yield f"mean {returns.mean():.2f}, std {returns.std():.2f}, {returns.min():.2f} to {returns.max():.2f}"
-  counts, edges = np.histogram(returns, bins=bins)
+  counts, edges = cards.histogram(returns, bins)
   for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
     bar = "#" * round(BAR * count / counts.max())
     yield f"{low:>10.1f} to {high:>9.1f} {count:>8} {bar or ('.' if count else '')}"

@@ -16,6 +16,7 @@ from absl import flags, logging
 
 from experiments import command_line
 from experiments.runs import Ended, UserError
+from marl_offline import execution
 from marl_offline.datasets import storage
 from marl_offline.training.checkpoints import CheckpointError
 from marl_offline.training.memory import TooLarge
@@ -66,7 +67,7 @@ def use_every_core() -> None:
   """On a CPU each core is a device of its own, with seeds or members of its own (training/devices.py): one device that
   splits every small product over all cores takes half as long again. Too late where JAX has computed already."""
   with contextlib.suppress(RuntimeError):
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    jax.config.update("jax_num_cpu_devices", execution.cores())
 
 
 def multiply_in(precision: str) -> None:

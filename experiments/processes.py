@@ -2,24 +2,34 @@
 
 They meet through JAX's distributed runtime, work in a folder of their own inside the run's, need nothing of each other
 while they train, and wait for each other at the end, when process 0 joins what they made. The run's folder must be one
-that all of them see.
+that all of them see. They wait by the runtime's table of keys and not by a collective operation, which would give up on
+a process that is late.
 """
 
+import atexit
+import contextlib
+import itertools
 import os
 import pathlib
 import shutil
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+from jax._src import distributed  # the table of keys has no public name
 
 from experiments.runs import UserError
 from marl_offline.training import checkpoints, logs
 
 START_SECONDS = 300  # to wait for the others at the start
 SILENT_SECONDS = 600  # without a sign of life, after which JAX's runtime ends the others
+BEAT_SECONDS = 5  # between a process's signs of life to those that wait for it
+GONE_SECONDS = 60  # without one, after which those that wait leave
+KEYS = "marl_offline/"
 
 
 class Team(NamedTuple):
@@ -44,15 +54,46 @@ class Team(NamedTuple):
     return run if self.count == 1 else run / f"process_{self.index if index is None else index}"
 
   def wait(self, what: str) -> None:
-    """Until all are here; ends this process with a sentence if another is gone."""
+    """Until all are here, however late; ends this process with a sentence when all that are missing are gone."""
     if self.count == 1:
       return
+    table = distributed.global_state.client
     try:
-      multihost_utils.sync_global_devices(what)
-    except (jax.errors.JaxRuntimeError, ValueError):  # which one depends on when the runtime notices
-      sentence = f"another process ended before {what}; what each has saved is kept: start all of them with --resume"
-      print(f"error: process {self.index}: {sentence}", file=sys.stderr, flush=True)
-      os._exit(2)  # the runtime's own farewell waits for the dead
+      table.key_value_set(f"{KEYS}{what}/{self.index}", "here")
+      for missing in _missing(table, what, self.count):
+        if all(silent > GONE_SECONDS for silent in missing.values()):
+          break
+        time.sleep(1)
+      else:
+        return
+    except jax.errors.JaxRuntimeError:  # process 0 keeps the table
+      pass
+    sentence = f"another process ended before {what}; what each has saved is kept: start all of them with --resume"
+    print(f"error: process {self.index}: {sentence}", file=sys.stderr, flush=True)
+    os._exit(2)  # the runtime's own farewell waits for the dead
+
+
+def _missing(table, what: str, count: int) -> Iterator[dict[int, float]]:
+  """Who is not here yet, again and again until all are, and for how many seconds each has given no sign of life."""
+  seen: dict[int, tuple[str, float]] = {}
+  while here := {int(key.rsplit("/", 1)[1]) for key, _ in table.key_value_dir_get(f"{KEYS}{what}/")}:
+    if len(here) == count:
+      return
+    beats, now = dict(table.key_value_dir_get(f"{KEYS}alive/")), time.monotonic()
+    for index in set(range(count)) - here:
+      beat = beats.get(f"{KEYS}alive/{index}", "")
+      if seen.get(index, (None,))[0] != beat:
+        seen[index] = beat, now
+    yield {index: now - seen[index][1] for index in set(range(count)) - here}
+
+
+def _live(table, index: int, leaving: threading.Event) -> None:
+  """Gives signs of life until the process leaves or the runtime ends."""
+  for beat in itertools.count():
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # a hiccup; if it was the end, nobody asks any more
+      table.key_value_set(f"{KEYS}alive/{index}", str(beat), allow_overwrite=True)
+    if leaving.wait(BEAT_SECONDS):
+      return
 
 
 def join(coordinator: str | None, count: int | None, index: int | None) -> Team:
@@ -66,6 +107,8 @@ def join(coordinator: str | None, count: int | None, index: int | None) -> Team:
       raise UserError("--num_processes and --process_id need --coordinator=host:port of process 0")
     return Team()
   given = {}
+  if coordinator == "auto" and (count is not None or index is not None):
+    raise UserError("--coordinator=auto asks the cluster: leave --num_processes and --process_id out")
   if coordinator != "auto":
     if count is None or index is None or not 0 <= index < count:
       raise UserError(f"--coordinator={coordinator} needs --num_processes and a --process_id below it")
@@ -75,7 +118,12 @@ def join(coordinator: str | None, count: int | None, index: int | None) -> Team:
   except (RuntimeError, ValueError) as error:
     reason = str(error).splitlines()[0]
     raise UserError(f"--coordinator={coordinator}: the processes did not come together: {reason}") from error
-  return Team(jax.process_index(), jax.process_count())
+  team = Team(jax.process_index(), jax.process_count())
+  if team.count > 1:
+    leaving = threading.Event()
+    atexit.register(leaving.set)  # runs before the runtime's farewell, which may wait for minutes
+    threading.Thread(target=_live, args=(distributed.global_state.client, team.index, leaving), daemon=True).start()
+  return team
 
 
 def require_same(team: Team, folder: pathlib.Path, stored: dict[str, Any]) -> None:

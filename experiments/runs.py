@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import settings
-from marl_offline.datasets import normalization, storage, transitions
+from marl_offline.datasets import feeding, normalization, storage, transitions
 from marl_offline.environments.api import HostEnvironment, PureEnvironment
 from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
@@ -199,6 +199,7 @@ def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: s
     gib = [f"{number / memory.GIB:.2f} GiB" for number in (size, free)]
     why = f"the data set needs {gib[0]}, more than half of the {gib[1]} free on {device.device_kind}"
     place = np.asarray
+    feeding.require_loader()
   dataset = transitions.from_episodes(episodes, team_reward, place)
   return Data(dataset, normalization.spec(dataset), card, folder, why)
 

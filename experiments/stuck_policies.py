@@ -90,6 +90,7 @@ def draw(path: pathlib.Path, facts: list[dict[str, Any]]) -> None:
 
 def main() -> None:
   """The binary."""
+  launch.multiply_in("float32")
   facts = metric_curves.of_runs(FLAGS.run_dir, facts_of)
   words = (
     f"Newest checkpoint of each run, {saturation.ROWS:,} rows of its data. Stuck: every number of an agent's greedy "

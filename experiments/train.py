@@ -6,8 +6,10 @@ The data set is made first where there is none. Everything is checked before any
 or stopped by SIGTERM or SIGINT after saving (go on with --resume); 1 a metric became non-finite; 2 input or disk.
 """
 
+import contextlib
 import dataclasses
 import functools
+import pathlib
 import shutil
 import sys
 from typing import Any, NamedTuple
@@ -15,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments import launch, processes, runs, train_request, train_result, train_setup
+from experiments import launch, locks, processes, runs, train_request, train_result, train_setup
 from experiments.runs import UserError
 from marl_offline.datasets import feeding, sampling
 from marl_offline.environments.api import observation_hash
@@ -27,21 +29,21 @@ def main() -> None:
   """Checks, data, training, result."""
   request = train_request.read()
   team = processes.join(*train_request.team_flags())
-  if stopped := run(request, team):
-    step = stopped.position.step
+  stopped = run(request, team)
+  if stopped and (step := stopped.position.step) < request.plan.gradient_steps:
     print(f"stopped by {stopped.signal} and saved at {step} of {request.plan.gradient_steps} updates; go on with")
     print(f"  python -m experiments.train --run_dir {request.folder} --resume", flush=True)
 
 
 class Stopped(NamedTuple):
-  """A signal came, and the run is saved."""
+  """A signal came, and the run is saved; at its last step its result is written too."""
 
   signal: str
   position: trainer.Position
 
 
 def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopped | None:
-  """Makes what is missing, trains to the end and writes the result. -> None, or by what it was stopped before.
+  """Makes what is missing, trains to the end and writes the result. -> None, or the signal that came meanwhile.
 
   Raises:
     UserError, DataError, CheckpointError, TooLarge, NonFinite: from what is called; the sentence says what is kept.
@@ -66,21 +68,38 @@ def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopp
     train_setup.begin(request.folder, config | {"command": sys.argv})
   if not team.index:
     team.wait("the data and the run's folder were made")
+  elif not request.resume:
+    train_request.require_same_start(request.folder, config)
+  team.wait("all were ready to train")
   own.folder.mkdir(exist_ok=True)
   try:
-    position, stopped = train(own, environment, data, learner, config, layout, bar)
+    with alone_in(own.folder):
+      position, stopped = train(own, environment, data, learner, config, layout, bar)
   except memory.TooLarge:
     if not request.resume and not team.index:
       shutil.rmtree(request.folder)  # nothing was trained: the name is free for a smaller run
     raise
-  if stopped:
+  if stopped and position.step < request.plan.gradient_steps:
     return Stopped(stopped, position)
   team.wait("all seeds were trained")
   if team.count > 1 and not team.index:
     position = joined(team, request, learner)
   if not team.index:
     train_result.finish(request, data, position, config, logs.read(request.folder, request.seeds))
-  return None
+  return Stopped(stopped, position) if stopped else None
+
+
+@contextlib.contextmanager
+def alone_in(folder: pathlib.Path):
+  """Keeps a second process out of a run's folder.
+
+  Raises:
+    UserError: it is the second.
+  """
+  with locks.alone(folder / ".lock") as alone:
+    if not alone:
+      raise UserError(f"another process trains the run in {folder}; wait for its end, or take another --run_dir")
+    yield
 
 
 def joined(team: processes.Team, request: train_request.Request, learner) -> trainer.Position:

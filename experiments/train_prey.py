@@ -134,6 +134,7 @@ def save(folder: pathlib.Path, rows: list[dict], preys: list, config: mappo.Conf
 
 def main() -> None:
   """The binary: chasers, generations, the table, the weights."""
+  launch.multiply_in("float32")
   scenarios = {"tag": particle_tasks.tag_scenario, "world": particle_tasks.world_scenario}
   game = online.as_chase(scenarios[runs.choose("task", TASK.value, scenarios)]())
   for flag in (ITERATIONS, FRESH, PREY):

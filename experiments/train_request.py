@@ -232,7 +232,7 @@ def flags_of_run(folder: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]
   """
   stored = config["flags"]
   for name in IDENTITY:
-    now, was = getattr(FLAGS, name), stored.get(name)
+    now, was = getattr(FLAGS, name), stored.get(name, FLAGS[name].default)
     if FLAGS[name].present and now != was:
       raise UserError(
         f"--resume: {folder} was made with --{name}={was}, not {now}; leave the flag out to go on with that "
@@ -256,6 +256,20 @@ def require_same_run(folder: pathlib.Path, config: dict[str, Any]) -> None:
   if stored["dataset"]["sha256"] != now["dataset"]["sha256"]:
     began, here = stored["dataset"]["name"], now["dataset"]["folder"]
     raise UserError(f"--resume: {folder} was begun on a data set {began} with other content than {here} has")
+
+
+def require_same_start(folder: pathlib.Path, config: dict[str, Any]) -> None:
+  """Several processes train one run with the same flags, on the same data; `folder` holds what the first began.
+
+  Raises:
+    UserError: flags or data differ.
+  """
+  stored = runs.read_config(folder)
+  for name in IDENTITY:
+    if (theirs := stored["flags"].get(name)) != (ours := config["flags"].get(name)):
+      raise UserError(f"--{name}={ours} here, where process 0 has {theirs}; give all processes the same flags")
+  if stored["dataset"]["sha256"] != config["dataset"]["sha256"]:
+    raise UserError(f"{config['dataset']['folder']} has other content here than where process 0 reads it")
 
 
 def _what_decides(stored: dict[str, Any], now: dict[str, Any]):

@@ -4,6 +4,7 @@ Every number was measured by `experiments/benchmark.py --what update` or `--what
 """
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 import jax
@@ -27,6 +28,11 @@ class Execution:
 # An accelerator is bound by the number of kernels it starts: everything in one.
 CPU = Execution(in_turn=True, rows_at_once=1024, transpose_first=True)
 ACCELERATOR = Execution(in_turn=False, rows_at_once=None, transpose_first=False)
+
+
+def cores() -> int:
+  """Cores that this process may use; where the system does not tell, all there are."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def here() -> Execution:

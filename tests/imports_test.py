@@ -12,7 +12,7 @@ MAY_IMPORT = {
   "joint_actions": {"types"},
   "losses": {"types"},
   "networks": {"types", "execution"},
-  "environments": {"types"},
+  "environments": {"types", "execution"},
   "datasets": {"types"},
   "parts": {"types", "execution", "joint_actions", "losses", "networks"},
   "algorithms": {"types", "joint_actions", "losses", "networks", "parts"},  # never a sibling

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from experiments.benchmarks.timing import Case, alternate
+from marl_offline import execution
 from marl_offline.environments import mujoco_agents
 
 TASK = "halfcheetah_2x3"
@@ -94,7 +95,7 @@ def lines(repeats: int, copies: int) -> list[dict]:
   rates = {name: steps[name] / second for name, second in seconds.items()}
   told = [
     {"case": f"{TASK}/{name}", "ms": round(1e3 * seconds[name], 2), "copies": copies if name == "marl_offline" else 1}
-    | {"steps_per_second": round(rate), "cores": len(os.sched_getaffinity(0)), "load": round(before, 2)}
+    | {"steps_per_second": round(rate), "cores": execution.cores(), "load": round(before, 2)}
     for name, rate in rates.items()
   ]
   if len(rates) == 2:

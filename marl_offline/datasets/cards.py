@@ -41,10 +41,17 @@ KEYS = {  # what every card holds; more is welcome
 }
 
 
+def histogram(values: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+  """numpy.histogram over equal bins, of values that differ by rounding alone too. -> counts [bins], edges."""
+  low, high = float(values.min()), float(values.max())
+  alike = high - low < 1e-9 * max(1.0, abs(low), abs(high))
+  return np.histogram(values, bins, range=(low - 0.5, high + 0.5) if alike else None)
+
+
 def measure(episodes: Episodes) -> dict[str, Any]:
   """The part of a card that the arrays themselves decide."""
   returns = episodes.returns()
-  counts, edges = np.histogram(returns, bins=HISTOGRAM_BINS)
+  counts, edges = histogram(returns, HISTOGRAM_BINS)
   return {
     "rows": episodes.num_rows,
     "episodes": episodes.num_episodes,

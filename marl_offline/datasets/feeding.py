@@ -5,6 +5,7 @@ no number of a run.
 """
 
 import functools
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 
 import jax
@@ -15,6 +16,19 @@ from marl_offline.datasets.checks import DataError
 from marl_offline.types import Transition
 
 AHEAD = 2  # chunks that are gathered while one is trained on
+
+
+def require_loader() -> None:
+  """Refuses to feed from the host without the loader.
+
+  Raises:
+    DataError: it is not installed.
+  """
+  if importlib.util.find_spec("grain") is None:
+    raise DataError(
+      "a data set that takes more than half of the device's free memory stays on the host and needs a loader: "
+      "pip install 'marl_offline[large]'"
+    )
 
 
 def feed(
@@ -29,12 +43,11 @@ def feed(
     chunks: first step and number of steps of each chunk, in order.
 
   Raises:
-    DataError: the loader is not installed.
+    DataError: see require_loader.
   """
-  try:
-    import grain
-  except ImportError as error:
-    raise DataError("a data set larger than the device needs a loader: pip install 'marl_offline[large]'") from error
+  require_loader()
+  import grain
+
   chunks = list(chunks)
 
   @functools.partial(jax.jit, static_argnames="num_to_draw")

@@ -8,7 +8,6 @@ constraint solver starts afresh at each control step, which changes a result by 
 import contextlib
 import functools
 import importlib.util
-import os
 import pathlib
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from marl_offline import execution
 from marl_offline.environments import mujoco_partition
 from marl_offline.environments.api import HostEnvironment
 
@@ -122,7 +122,7 @@ def make(name: str, num_threads: int | None = None) -> HostEnvironment:
     ImportError: the extra [mujoco] is not installed.
   """
   variant = mujoco_partition.variant(name)
-  num_threads = len(os.sched_getaffinity(0)) if num_threads is None else num_threads
+  num_threads = execution.cores() if num_threads is None else num_threads
   if num_threads < 1:
     raise ValueError(f"num_threads={num_threads} must be at least 1")
   robot, body = mujoco_partition.ROBOTS[variant.robot], BODIES[variant.robot]

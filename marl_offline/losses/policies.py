@@ -47,7 +47,8 @@ def td3_bc_objective(q: jax.Array, action: jax.Array, data_action: jax.Array, al
   """-lambda mean_b Q + mean_b sum_i mean_a (pi_i - a_i)^2 with lambda = alpha / mean_b |Q|, constant under gradient.
 
   TD3+BC, arXiv:2106.06860, of a joint policy: each agent meets the paper's objective, and beside it the others'
-  squares, of which its gradient knows nothing. lambda is made of the policies' own Q, as in the paper's code; its equation 5 has
+  squares, of which its gradient knows nothing. lambda is made of the policies' own Q, as in the paper's code; its
+  equation 5 has
   the Q of the data's actions there. q [B] at the policies' joint action, [B, N, A] twice -> [].
   """
   scale = jax.lax.stop_gradient(alpha / jnp.maximum(jnp.mean(jnp.abs(q)), 1e-6))

@@ -122,17 +122,17 @@ class Checkpoints:
   def _path(self, step: int | None) -> pathlib.Path:
     steps = self.steps()
     if not steps:
-      raise CheckpointError(f"no checkpoint in {self.folder}; pass a run folder or its checkpoints folder")
+      raise CheckpointError(f"no checkpoint in {self.folder}: no run's folder, or of one that has saved none yet")
     if step is not None and step not in steps:
       raise CheckpointError(f"{self.folder} has checkpoints of the steps {steps}, not of {step}")
     return self.folder / str(steps[-1] if step is None else step)
 
 
 def find(folder: str | os.PathLike) -> Checkpoints:
-  """The checkpoints of a run folder, of its checkpoints folder, or of one step's folder in it.
+  """The checkpoints of a run folder, or of its checkpoints folder.
 
   Raises:
-    CheckpointError: none of the three.
+    CheckpointError: there is no such folder.
   """
   folder = pathlib.Path(folder).resolve()
   if not folder.is_dir():

@@ -31,7 +31,7 @@ class Layout:
 
   @property
   def copies(self) -> int:
-    """How many copies of the data set one memory holds: a CPU's cores share the machine's."""
+    """How many devices share one memory, each with a copy of the data set: a CPU's cores share the machine's."""
     return self.mesh.devices.size if self.mesh is not None and self.device.platform == "cpu" else 1
 
   def over_devices(self, function: Callable) -> Callable:

@@ -25,7 +25,7 @@ def write_atomically(path: pathlib.Path, data: bytes) -> None:
   Raises:
     OSError: it cannot be written; the old content is there. `filename` is the path.
   """
-  part = path.with_name(f".{path.name}.part")
+  part = path.with_name(f".{path.name}.{os.getpid()}.part")  # several processes may write one table
   try:
     with _naming(path):
       part.write_bytes(data)

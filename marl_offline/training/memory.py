@@ -22,23 +22,44 @@ def needed(compiled: jax.stages.Compiled) -> int:
 
 
 def free(device: jax.Device) -> int | None:
-  """Bytes that are free on a device, for a CPU in the machine; None where nobody tells."""
+  """Bytes that are free on a device; for a CPU in the machine, or of what a container or a cluster's job may take.
+
+  None where nobody tells.
+  """
   stats = device.memory_stats() or {}
   if "bytes_limit" in stats:
     return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
   with contextlib.suppress(OSError):
     if found := re.search(r"^MemAvailable:\s+(\d+) kB", pathlib.Path("/proc/meminfo").read_text(), re.M):
-      return int(found[1]) * 1024
+      return min([int(found[1]) * 1024, *of_control_groups()])
   return None
 
 
-def require(compiled: jax.stages.Compiled, device: jax.Device) -> None:
-  """Refuses a program that does not fit.
+def of_control_groups(
+  mine: pathlib.Path = pathlib.Path("/proc/self/cgroup"), root: pathlib.Path = pathlib.Path("/sys/fs/cgroup")
+) -> list[int]:
+  """Bytes free under each memory limit (control groups, version 2) that this process runs under."""
+  left = []
+  with contextlib.suppress(OSError, ValueError):
+    (own,) = re.findall(r"^0::/(.*)$", mine.read_text(), re.M)
+    for folder in (root / own, *(root / own).parents):
+      if not folder.is_relative_to(root) or not (folder / "memory.max").exists():
+        continue
+      if (most := (folder / "memory.max").read_text().strip()) != "max":
+        cached = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(), re.M)
+        # what is cached is given back when it is asked for
+        used = int((folder / "memory.current").read_text()) - (int(cached[1]) if cached else 0)
+        left.append(int(most) - used)
+  return left
+
+
+def require(compiled: jax.stages.Compiled, device: jax.Device, copies: int = 1) -> None:
+  """Refuses a program that does not fit. copies: how many devices that run it share one memory, see Layout.copies.
 
   Raises:
     TooLarge: one sentence.
   """
-  there, wanted = free(device), needed(compiled)
+  there, wanted = free(device), copies * needed(compiled)
   if there is not None and wanted > there:
     raise TooLarge(
       f"one chunk of updates needs about {wanted / GIB:.2f} GiB more on {device.device_kind}, which has "

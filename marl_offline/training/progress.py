@@ -26,9 +26,13 @@ class Bar:
       disable=hidden,
     )
     self._bar.set_postfix_str("compiling")
+    self._compiling = True
 
   def advance(self, steps: int) -> None:
     """So many more updates are done."""
+    if self._compiling:
+      self._compiling = False
+      self._bar.set_postfix_str("")
     self._bar.update(steps)
 
   def say(self, words: str, position) -> None:

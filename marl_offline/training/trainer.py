@@ -192,7 +192,7 @@ def fit(
     minibatches: how many different batches there are, which then come again and again; None: fresh ones.
 
   Returns:
-    states, position, and the name of the signal that stopped the run or "".
+    states, position, and the name of the signal that came, or ""; the position says whether it came before the end.
 
   Raises:
     NonFinite: after the state was set aside; the last good checkpoint stays.
@@ -226,8 +226,7 @@ def fit(
         saved = position.step
     if saved != position.step:  # stopped between evaluations, or before the first update
       hooks.save(states, position)
-  stopped = stop.asked if position.step < plan.gradient_steps else ""
-  return states, position, stopped
+  return states, position, stop.asked
 
 
 def _evaluated(states: Any, position: Position, seeds: Sequence[int], hooks: Hooks, bar) -> Position:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marl_offline.datasets import checks, storage
+from marl_offline.datasets import cards, checks, storage
 from marl_offline.environments.api import PureEnvironment, observation_hash
 from tests.datasets import made
 from tests.datasets.made import refused
@@ -74,6 +74,13 @@ def test_the_card_says_what_is_there(folder):
   assert card["obs_range"] == [0.0, 203.5]
   assert set(card["sha256"]) == {name for name, field in checks.FIELDS.items() if field.required}
   assert card["sha256"]["obs"] == hashlib.sha256((folder / "obs.npy").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("returns", [[1.65, 1.65 + 2.2e-16], [0.0, 0.0], [-1e9, -1e9 - 1e-6], [0.0, 1.0]])
+def test_returns_that_differ_by_rounding_alone_have_a_histogram(returns):
+  counts, edges = cards.histogram(np.array(returns), 30)
+  assert counts.sum() == 2 and len(edges) == 31 and np.all(np.diff(edges) > 0)
+  assert edges[0] <= min(returns) and edges[-1] >= max(returns)
 
 
 def test_what_the_caller_says_is_on_the_card(tmp_path):

@@ -12,8 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from experiments import cells, collect, grid, main_table, settings, table_view
-from experiments.cells import Cell
+from experiments import cells, collect, grid, locks, main_table, settings, table_view
 from tests.experiments import binaries
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -137,6 +136,31 @@ def test_more_seeds_of_a_cell_are_trained_on_its_own_data_alone(filled, tmp_path
   assert "was trained on a data set spread-random-v1 of other content than" in binaries.sentence(status, err)
 
 
+def test_a_cell_that_another_process_works_on_is_left_to_it_and_named(filled, tmp_path, monkeypatch):
+  folder = filled[0]
+  monkeypatch.setattr(grid, "_train", None)
+  with locks.alone(folder / "runs" / f".{NAME}.lock") as alone:
+    assert alone
+    status, out, err = call(folder, "--num_seeds=5")
+  assert status == 0 and f"{NAME} left to another process after" in out
+  assert f"another process works on {NAME}; the same command goes on if it ended before" in err
+
+
+def test_a_signal_in_a_runs_last_moments_ends_the_table_after_its_cell(filled, tmp_path, monkeypatch):
+  of_run = grid.train.run
+
+  def run(*arguments):
+    of_run(*arguments)
+    return grid.train.Stopped("SIGTERM", None)
+
+  monkeypatch.setattr(grid.train, "run", run)
+  places = (f"--out={tmp_path / 'out'}", f"--runs_dir={tmp_path / 'runs'}", f"--data_dir={filled[0] / 'data'}")
+  more = ("--algorithms=bc,matd3_bc", "--num_seeds=1")
+  status, out, _ = binaries.call(main_table.main, main_table.FLAGS, *TINY, *places, *more)
+  assert status == 0 and "stopped by SIGTERM; all is saved, and the same command goes on" in out
+  assert len(list((tmp_path / "out" / "cells").glob("*.json"))) == 1
+
+
 def test_a_run_of_before_a_flag_counts_as_its_default(filled, tmp_path):
   for name in ("result.json", "metrics.jsonl", "returns.npz"):
     (tmp_path / "runs" / f"{NAME}-s0").mkdir(parents=True, exist_ok=True)
@@ -189,14 +213,6 @@ def test_a_damaged_cell_is_one_sentence(filled, tmp_path):
   (tmp_path / "out" / "cells").mkdir(parents=True)
   (tmp_path / "out" / "cells" / f"{NAME}.json").write_text('{"seeds": [0]}')
   assert "is damaged: it has no final_returns" in binaries.sentence(*call(tmp_path)[::2])
-
-
-def test_a_cell_that_another_process_trains_is_left_to_it(tmp_path):
-  cell = Cell("bc", "spread", "random")
-  with grid._alone(tmp_path, cell) as first, grid._alone(tmp_path, cell) as second:
-    assert (first, second) == (True, False)
-  with grid._alone(tmp_path, cell) as again:
-    assert again
 
 
 def test_a_failed_run_does_not_keep_the_others(tmp_path, monkeypatch):

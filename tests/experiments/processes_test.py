@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import processes
+from experiments import processes, train_request
 from experiments.runs import UserError
 from marl_offline.training import checkpoints
 from tests.experiments import binaries
@@ -80,6 +80,7 @@ def test_two_processes_train_four_seeds_and_resume_after_one_is_killed(tmp_path)
     ((None, 2, None), "need --coordinator=host:port of process 0"),
     (("localhost:1", 2, None), "needs --num_processes and a --process_id below it"),
     (("localhost:1", 2, 2), "needs --num_processes and a --process_id below it"),
+    (("auto", 2, None), "leave --num_processes and --process_id out"),
   ],
 )
 def test_half_of_the_flags_is_one_sentence(given, words):
@@ -101,14 +102,75 @@ def test_shares_are_equal_and_a_run_keeps_its_number_of_processes(tmp_path):
     processes.require_same(processes.Team(0, 2), tmp_path, {"processes": 2})
 
 
-@pytest.mark.parametrize("error", [jax.errors.JaxRuntimeError, ValueError])
-def test_a_death_is_one_sentence_however_the_runtime_tells_it(error, monkeypatch, capsys):
-  def gone(what):
-    raise error("UNKNOWN: Gloo AllGather failed: Connection closed by peer")
+class Table:
+  """The runtime's table of keys, and a clock that others live by."""
 
-  monkeypatch.setattr(processes.multihost_utils, "sync_global_devices", gone)
-  monkeypatch.setattr(processes.os, "_exit", sys.exit)
+  def __init__(self, monkeypatch, others):
+    """others: second -> what happens then, a function of the table."""
+    self.now, self.values, self._others = 0, {}, others
+    monkeypatch.setattr(processes.distributed.global_state, "client", self)
+    monkeypatch.setattr(processes.time, "sleep", self._sleep)
+    monkeypatch.setattr(processes.time, "monotonic", lambda: self.now)
+    monkeypatch.setattr(processes.os, "_exit", sys.exit)
+
+  def _sleep(self, seconds):
+    self.now += seconds
+    self._others(self)
+
+  def key_value_set(self, key, value, allow_overwrite=False):
+    assert allow_overwrite or key not in self.values
+    self.values[key] = value
+
+  def key_value_dir_get(self, prefix):
+    return [(key, value) for key, value in self.values.items() if key.startswith(prefix)]
+
+  def sign_of_life(self, index):
+    self.key_value_set(f"{processes.KEYS}alive/{index}", str(self.now), allow_overwrite=True)
+
+
+def test_whoever_is_late_and_alive_is_waited_for(monkeypatch):
+  def others(table):
+    if table.now < 10_000:
+      table.sign_of_life(1)
+    elif table.now == 10_000:
+      table.key_value_set(f"{processes.KEYS}the end/1", "here")
+
+  table = Table(monkeypatch, others)
+  processes.Team(0, 2).wait("the end")
+  assert table.now == 10_000
+
+
+def test_a_death_is_one_sentence_once_all_who_live_are_here(monkeypatch, capsys):
+  def others(table):  # 1 dies after 100 s, 2 comes after 400 s
+    for index in (1, 2) if table.now <= 100 else (2,):
+      table.sign_of_life(index)
+    if table.now == 400:
+      table.key_value_set(f"{processes.KEYS}the end/2", "here")
+
+  table = Table(monkeypatch, others)
   with pytest.raises(SystemExit) as left:
-    processes.Team(0, 2).wait("the end")
-  assert left.value.code == 2
+    processes.Team(0, 3).wait("the end")
+  assert left.value.code == 2 and table.now == 400
   assert "process 0: another process ended before the end; what each has saved is kept" in capsys.readouterr().err
+
+
+def test_a_lost_table_is_one_sentence(monkeypatch, capsys):
+  def others(table):
+    raise jax.errors.JaxRuntimeError("UNAVAILABLE: Failed to send RPC to coordination service")
+
+  Table(monkeypatch, others)
+  with pytest.raises(SystemExit) as left:
+    processes.Team(1, 2).wait("the end")
+  assert left.value.code == 2 and "process 1: another process ended before the end" in capsys.readouterr().err
+
+
+def test_other_flags_or_data_than_process_0s_are_one_sentence(tmp_path, monkeypatch):
+  config = {"flags": dict.fromkeys(train_request.IDENTITY, "same") | {"set": ["batch_size=8"]}}
+  config |= {"dataset": {"sha256": {"obs": "0"}, "folder": "data/d"}}
+  monkeypatch.setattr(train_request.runs, "read_config", lambda folder: config)
+  train_request.require_same_start(tmp_path, config)
+  with pytest.raises(UserError, match=r"--set=\['batch_size=16'\] here, where process 0 has \['batch_size=8'\]"):
+    train_request.require_same_start(tmp_path, config | {"flags": config["flags"] | {"set": ["batch_size=16"]}})
+  other = config["dataset"] | {"sha256": {"obs": "1"}}
+  with pytest.raises(UserError, match="data/d has other content here than where process 0 reads it"):
+    train_request.require_same_start(tmp_path, config | {"dataset": other})

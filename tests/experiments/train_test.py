@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import collect, runs, train, train_request
+from experiments import collect, locks, runs, train, train_request
 from marl_offline.evaluation import curves, rollouts, scores
 from marl_offline.training import checkpoints, logs, memory, trainer
 from tests.experiments import binaries
@@ -226,6 +226,15 @@ def test_resume_refuses_a_foreign_or_damaged_checkpoint(work, spoil):
   status, _, err = call("--resume", f"--run_dir={work / 'run'}")
   assert {"algorithm": "is of tiny, not of bc", "damage": "damaged"}[spoil] in binaries.sentence(status, err)
   assert everything_in(work) == before
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(work):
+  with locks.alone(work / "run" / ".lock") as alone:
+    assert alone
+    before = everything_in(work / "run")
+    message = binaries.sentence(*call("--resume", f"--run_dir={work / 'run'}")[::2])
+  assert f"another process trains the run in {work / 'run'}; wait for its end" in message
+  assert everything_in(work / "run") == before
 
 
 def test_sigterm_saves_and_the_resumed_run_is_the_same_run(work, monkeypatch):

@@ -217,6 +217,15 @@ def test_a_stop_between_evaluations_saves_there(monkeypatch):
   assert saved[0].pending_steps == 10, "what is not logged yet is saved"
 
 
+def test_a_signal_in_the_last_evaluation_is_told_though_the_run_is_done():
+  def evaluate(states):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return np.zeros((2, 3))
+
+  _, position, stopped = fit(trainer.Plan(10, 1, 5), evaluate=evaluate)
+  assert (position.step, stopped) == (10, "SIGTERM")
+
+
 def test_without_a_terminal_a_line_an_evaluation(capsys):
   learner = tiny.learner(tiny.Config())
   plan, words = trainer.Plan(10, 2, 5), hooks(log=lambda position, returns: "score 12.3")
