@@ -99,6 +99,12 @@ def counterfactual(config: Any, task: str, quality: str) -> tuple[Any, str]:
   return dataclasses.replace(config, behavior_updates=BEHAVIOR_UPDATES[task]), source
 
 
+def somebodys(config: Any, task: str, quality: str) -> tuple[Any, str]:
+  """An algorithm that is not of this library: its own defaults."""
+  del task, quality
+  return config, f"the defaults of {type(config).__module__}"
+
+
 def imitation(config: Any, task: str, quality: str) -> tuple[Any, str]:
   """Behavior cloning: nothing depends on the data."""
   del task, quality

@@ -76,6 +76,8 @@ def commit() -> str | None:
     return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, timeout=20, check=True).stdout
 
   try:
+    if pathlib.Path(git("rev-parse", "--show-toplevel").strip()).resolve() != root:
+      return None  # installed inside somebody else's repository
     return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain", "-uno").strip() else "")
   except (OSError, subprocess.SubprocessError):
     return None

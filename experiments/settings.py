@@ -55,13 +55,21 @@ class Run:
 
 
 def load(algorithm: str):
-  """The algorithm's module.
+  """The algorithm's module: one of ours, or anybody's by its dotted name, with a Config and a make like ours.
 
   Raises:
     ValueError: there is no such algorithm.
   """
-  _require("algorithm", algorithm, ALGORITHMS)
-  return importlib.import_module(f"marl_offline.algorithms.{algorithm}")
+  if "." not in algorithm:
+    _require("algorithm", algorithm, ALGORITHMS)
+    return importlib.import_module(f"marl_offline.algorithms.{algorithm}")
+  try:
+    module = importlib.import_module(algorithm)
+  except ImportError as error:
+    raise ValueError(f"--algorithm {algorithm}: cannot be imported: {error}") from error
+  if lacking := [name for name in ("Config", "make") if not hasattr(module, name)]:
+    raise ValueError(f"--algorithm {algorithm}: has no {' and no '.join(lacking)}")
+  return module
 
 
 def paper(algorithm: str, task: str, quality: str) -> Run:
@@ -75,7 +83,7 @@ def paper(algorithm: str, task: str, quality: str) -> Run:
   _require("quality", quality, QUALITIES)
   like = family(task)
   config = hyperparameters.sized(config, like)
-  config, source = hyperparameters.PAPER[algorithm](config, like, quality)
+  config, source = hyperparameters.PAPER.get(algorithm, hyperparameters.somebodys)(config, like, quality)
   if task in MUJOCO_TASKS and like != task:
     source = f"{source}; no paper's for {task}: those of {like}"
   steps = GRADIENT_STEPS[like]

@@ -42,7 +42,12 @@ def changes(algorithm: str, flag_values: flags.FlagValues) -> tuple[str, ...]:
   Raises:
     UserError: there is no such algorithm.
   """
-  config = settings.load(runs.choose("algorithms", algorithm, settings.ALGORITHMS)).Config
+  if "." not in algorithm:
+    runs.choose("algorithms", algorithm, settings.ALGORITHMS)
+  try:
+    config = settings.load(algorithm).Config
+  except ValueError as error:
+    raise runs.UserError(str(error)) from error
   has = any(field.name == "ensemble_size" for field in dataclasses.fields(config))
   return ((f"ensemble_size={flag_values.ensemble_size}",) if has else ()) + tuple(flag_values.set)
 
@@ -140,17 +145,8 @@ def markdown(x_name: str, points: Sequence[Point], notes: Sequence[str]) -> str:
     lines += ["", "Weights at the end of training, means over seeds.", ""]
     head = [x_name, "algorithm", "k_eff", "w_1 w_2 ..."]
     lines += _table(head, [[f"{r[x_name]:g}", r["algorithm"], f"{r['k_eff']:.2f}", r["weights"]] for r in weighted])
-  head = [
-    x_name,
-    "algorithm",
-    "seeds",
-    "IQM [95 % interval]",
-    "return",
-    "data's return",
-    "gain",
-    "ms an update",
-    "each seed",
-  ]
+  head = [x_name, "algorithm", "seeds", "IQM [95 % interval]", "return", "data's return", "gain", "ms an update"]
+  head += ["each seed"]
   full = [
     [
       *(f"{r[x_name]:g}", r["algorithm"], str(r["seeds"]), _interval(r["score_iqm"], (r["iqm_low"], r["iqm_high"]))),

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments import launch, locks, processes, runs, train_request, train_result, train_setup
+from experiments import launch, locks, processes, runs, settings, train_request, train_result, train_setup
 from experiments.runs import UserError
 from marl_offline.datasets import feeding, sampling
 from marl_offline.environments.api import observation_hash
@@ -143,7 +143,8 @@ def train(
     },
     "versions": config["versions"],
   }
-  meta = checkpoints.describe(given["algorithm"], run.config, data.spec, **facts)
+  module = settings.load(given["algorithm"]).__name__
+  meta = checkpoints.describe(given["algorithm"], run.config, data.spec, module, **facts)
 
   def write_log(position: trainer.Position, returns: np.ndarray) -> str:
     score = scores.normalized(given["task"], np.mean(returns, axis=1))
@@ -194,6 +195,8 @@ def restore(request: train_request.Request, learner, keeper: checkpoints.Checkpo
     CheckpointError, UserError: it is damaged, or another program's.
   """
   if not keeper.steps():
+    if (result := request.folder / "result.json").exists():
+      raise UserError(f"--resume: {result} says that the run is done, but its checkpoints are gone; begin another run")
     return None, None
   algorithm = keeper.meta()["algorithm"]
   if algorithm != request.given["algorithm"]:

@@ -14,7 +14,12 @@ from marl_offline.training import trainer
 
 LAST_SEED = 2**32 - 1  # a key holds no larger one
 FLAGS = flags.FlagValues()  # its own: the collector that makes missing data has some of the same names
-flags.DEFINE_string("algorithm", "spacql", f"one of {', '.join(settings.ALGORITHMS)}", flag_values=FLAGS)
+flags.DEFINE_string(
+  "algorithm",
+  "spacql",
+  f"one of {', '.join(settings.ALGORITHMS)}; or a module of your own by its dotted name, with a Config and a make",
+  flag_values=FLAGS,
+)
 flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
 flags.DEFINE_string(
   "quality",
@@ -128,9 +133,8 @@ def read() -> Request:
     began_with = pathlib.Path(data_dir) / began_with.name
   if folder.exists() and not FLAGS.resume:
     checked_run(given)
-    raise UserError(
-      f"--run_dir={folder} exists; go on with that run by --resume, or name another folder with --run_dir"
-    )
+    advice = "go on with that run by --resume, or name" if (folder / "config.json").exists() else "it is no run; name"
+    raise UserError(f"--run_dir={folder} exists; {advice} another folder with --run_dir")
   return of_flags(given, folder, data_dir, FLAGS.resume, began_with)
 
 
@@ -181,8 +185,9 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
     UserError: an unknown name or a wrong type, or evaluations that do not fall on whole periods of the actors, or on
       the end of the updates that fit a model of the behavior.
   """
+  if "." not in given["algorithm"]:
+    runs.choose("algorithm", given["algorithm"], settings.ALGORITHMS)
   for name, known in (
-    ("algorithm", settings.ALGORITHMS),
     ("task", settings.TASKS),
     ("quality", settings.QUALITIES),
     ("protocol", settings.PROTOCOLS),
@@ -191,7 +196,10 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
     runs.choose(name, given[name], known)
   if given["task"] not in scores.REFERENCES:
     raise UserError(f"--task={given['task']} cannot be scored: what scores 0 and 100 on it is not known here yet")
-  run = settings.PROTOCOLS[given["protocol"]](given["algorithm"], given["task"], given["quality"])
+  try:
+    run = settings.PROTOCOLS[given["protocol"]](given["algorithm"], given["task"], given["quality"])
+  except ValueError as error:
+    raise UserError(str(error)) from error
   for item in given["set"]:
     runs.choose("set", item.partition("=")[0], [field.name for field in dataclasses.fields(run.config)])
   try:

@@ -1,7 +1,6 @@
 """What `train` prepares before it trains: data, learner, the run's folder."""
 
 import dataclasses
-import importlib
 import pathlib
 import shutil
 import uuid
@@ -103,9 +102,8 @@ def make_learner(request: train_request.Request, spec: Spec):
   Raises:
     UserError: its make refuses the config.
   """
-  module = importlib.import_module(f"marl_offline.algorithms.{request.given['algorithm']}")
   try:
-    return module.make(spec, request.run.config)
+    return settings.load(request.given["algorithm"]).make(spec, request.run.config)
   except ValueError as error:
     raise UserError(str(error)) from error
 

@@ -1,6 +1,7 @@
 """Who acts by policy and who as the data did.
 
-The smallest case everywhere: one transition, [N, A]; callers add the batch with vmap.
+The smallest case everywhere: one transition, [N, A]; callers add the batch with vmap, and a ValueError says so to those
+who forgot.
 """
 
 import itertools
@@ -11,15 +12,22 @@ import jax.numpy as jnp
 import numpy as np
 
 
+def _require_one_transition(data_action: jax.Array, policy_action: jax.Array) -> None:
+  if data_action.ndim != 2 or data_action.shape != policy_action.shape:
+    shapes = f"{data_action.shape} and {policy_action.shape}"
+    raise ValueError(f"actions of one transition, [N, A] both, are wanted, not {shapes}; add the batch with jax.vmap")
+
+
 def replace_k(key: jax.Array, data_action: jax.Array, policy_action: jax.Array, k: jax.Array | int) -> jax.Array:
   """k agents drawn uniformly act by policy, the rest as the data did. [N, A], [N, A] -> [N, A]."""
-  chex.assert_equal_shape([data_action, policy_action])
+  _require_one_transition(data_action, policy_action)
   rank = jax.random.permutation(key, data_action.shape[0])  # [N]
   return jnp.where((rank < k)[:, None], policy_action, data_action)
 
 
 def replace_each_k(key: jax.Array, data_action: jax.Array, policy_action: jax.Array) -> jax.Array:
   """replace_k for k = 1..N, each with agents of its own: SPaCQL's a'(k). [N, A], [N, A] -> [K=N, N, A]."""
+  _require_one_transition(data_action, policy_action)
   num_agents = data_action.shape[0]
   each_k = jax.vmap(replace_k, in_axes=(0, None, None, 0))
   return each_k(jax.random.split(key, num_agents), data_action, policy_action, jnp.arange(1, num_agents + 1))
@@ -27,7 +35,7 @@ def replace_each_k(key: jax.Array, data_action: jax.Array, policy_action: jax.Ar
 
 def replace_one(data_action: jax.Array, policy_action: jax.Array) -> jax.Array:
   """Row i: agent i alone acts by policy. [N, A], [N, A] -> [N, N, A]."""
-  chex.assert_equal_shape([data_action, policy_action])
+  _require_one_transition(data_action, policy_action)
   return jnp.where(np.eye(data_action.shape[0], dtype=bool)[:, :, None], policy_action, data_action)
 
 
@@ -46,7 +54,7 @@ def subset_shares(num_agents: int) -> np.ndarray:
 
 def replace_every_subset(data_action: jax.Array, policy_action: jax.Array) -> jax.Array:
   """Row q: the agents of subsets(N)[q] act by policy. [N, A], [N, A] -> [2**N - 1, N, A]."""
-  chex.assert_equal_shape([data_action, policy_action])
+  _require_one_transition(data_action, policy_action)
   return jnp.where(subsets(data_action.shape[0])[:, :, None], policy_action, data_action)
 
 

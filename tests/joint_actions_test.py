@@ -53,5 +53,19 @@ def test_counterfactual_by_hand():
 
 
 def test_unequal_shapes_are_refused():
-  with pytest.raises(AssertionError):
+  with pytest.raises(ValueError, match="actions of one transition"):
     joint_actions.replace_one(DATA, POLICY[:2])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_batch_without_vmap_is_refused(batch):
+  """Of as many transitions as agents, or of one, it would otherwise be taken for something else."""
+  action = jnp.zeros((batch, 3, 2))
+  for replace in (
+    lambda: joint_actions.replace_k(jax.random.key(0), action, action, 1),
+    lambda: joint_actions.replace_each_k(jax.random.key(0), action, action),
+    lambda: joint_actions.replace_one(action, action),
+    lambda: joint_actions.replace_every_subset(action, action),
+  ):
+    with pytest.raises(ValueError, match=r"add the batch with jax\.vmap"):
+      replace()

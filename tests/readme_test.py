@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from marl_offline.datasets import storage
+from marl_offline.environments.api import PureEnvironment
 
 TEXT = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.S)
@@ -42,11 +43,39 @@ def test_your_own_data(tmp_path, monkeypatch):
   random = np.random.default_rng(0)
   lengths = (25, 7)
   mine = [
-    (random.normal(size=(t + 1, 3, 18)), random.uniform(-1, 1, (t + 1, 3, 2)), random.normal(size=t)) for t in lengths
+    (random.normal(size=(t + 1, 3, 18)), random.uniform(-1, 1, (t + 1, 3, 2)), random.normal(size=t), t < 25)
+    for t in lengths
   ]
-  exec(block("from_episodes"), {"mine": mine})
+  exec(block("storage.from_episodes"), {"mine": mine})
   episodes, card = storage.load("data/spread-mine-v1")
   assert episodes.num_rows == 32 and card["origin"] == "converted"
+  assert np.flatnonzero(episodes.terminated).tolist() == [31]
+
+
+def test_your_own_environment(tmp_path):
+  """Two agents that are paid for pushing where a number points, for three steps; the data know it, play must show it."""
+  random = np.random.default_rng(0)
+
+  def pushed(obs, action):
+    return (obs * action).sum(axis=(-1, -2))
+
+  def episode():
+    obs, action = random.uniform(-1, 1, (4, 2, 1)), random.uniform(-1, 1, (4, 2, 1))
+    return {"obs": obs, "action": action, "reward": pushed(obs, action)[:3], "terminated": False}
+
+  storage.save(tmp_path / "data", storage.from_episodes([episode() for _ in range(100)]), task="push", quality="mine",
+               version="v1", origin="converted")  # fmt: skip
+  environment = PureEnvironment(
+    name="push", version="v1", num_agents=2, obs_size=1, action_size=1, state_size=2, horizon=3,
+    reset=lambda key: jax.random.uniform(key, (2, 1), minval=-1.0), observe=lambda world: world,
+    step=lambda world, action, key: (jax.random.uniform(key, (2, 1), minval=-1.0), pushed(world, action), False, False),
+  )  # fmt: skip
+  names = {}
+  exec(block("my_environment"), names)
+  config = names["spacql"].Config(batch_size=32, ensemble_size=2, hidden_size=16, num_proposals=2, alpha=0.1)
+  returns = names["train"](environment, tmp_path / "data", config, seeds=(0, 1), updates=400)
+  assert returns.shape == (2, 100)
+  assert returns.mean() > 1.0  # uniform play gets 0, the best 3 (three steps, two agents, E|o| = 1/2)
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`python -m experiments\.([^`]*)`", TEXT))))

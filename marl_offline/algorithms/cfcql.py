@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from marl_offline import joint_actions, losses
+from marl_offline import losses
 from marl_offline.parts import behavior, joint_critic, updates
 from marl_offline.parts.proposals import PROPOSALS
 from marl_offline.types import Learner, Spec
@@ -60,9 +60,13 @@ def all_by_policy(net, critics, batch, policy, discount):
 
 
 def one_by_policy(net, critics, batch, policy, discount):
-  """min_e mean_i Q_e(s', a_i', a_-i'), one agent at a time by policy, the others as in the data -> [B], [E, B, N]."""
-  mixed = jax.vmap(joint_actions.replace_one)(batch.next_action, policy)  # [B, N, N, A]
-  next_q = net.critic(critics, *net.inputs.queries(batch.next_state, mixed))  # [E, B, N]
+  """min_e mean_i Q_e(s', a_i', a_-i'), one agent at a time by policy, the others as in the data -> [B], [E, B, N].
+
+  All B x N rows are one pass, as released: were each agent's a pass of its own, batch statistics would take out of it
+  where that agent's policy lies and how far it reaches.
+  """
+  alone = net.inputs.counterfactual(batch.next_state, batch.next_action, policy[:, None])
+  next_q = net.counterfactual(critics, *alone)[:, :, 0]  # [E, B, N]
   return losses.counterfactual_target(batch.reward, discount, next_q), next_q
 
 

@@ -79,7 +79,7 @@ def faults(arrays: Mapping[str, np.ndarray], action_low: float = -1.0, action_hi
   for name, array in sound.items():
     if FIELDS[name].dtype is np.float32:
       yield from _values(name, array, lambda x: ~np.isfinite(x), "every value must be finite")
-  bounds = f"actions must lie in [{action_low:g}, {action_high:g}]"
+  bounds = f"actions must lie in [{action_low:g}, {action_high:g}]; rescale them, and clip what rounding left outside"
   for name in ("action", "final_action"):
     if name in sound:  # a NaN compares false here, it has had its own sentence
       yield from _values(name, sound[name], lambda x: (x < action_low) | (x > action_high), bounds)

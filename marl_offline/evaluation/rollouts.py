@@ -25,12 +25,26 @@ def _play(environment: PureEnvironment, act: Callable, state: Any, key: jax.Arra
     key_act, key_world = jax.random.split(key)
     action, memory = act(state, memory, environment.observe(world), key_act)
     world, reward, terminated, truncated = environment.step(world, action, key_world)
-    return (world, memory, alive & ~terminated & ~truncated), (world, reward, alive)
+    reward, ended = checked(environment, reward, terminated, truncated)
+    return (world, memory, alive & ~ended), (world, reward, alive)
 
   keys = jax.random.split(key_steps, environment.horizon)
   _, (worlds, reward, alive) = jax.lax.scan(one_step, (first, memory, jnp.array(True)), keys)
   worlds = jax.tree.map(lambda start, rest: jnp.concatenate([start[None], rest]), first, worlds)
   return worlds, reward, alive
+
+
+def checked(environment: PureEnvironment, reward, terminated, truncated) -> tuple[jax.Array, jax.Array]:
+  """What a step gives, as it is wanted: reward [N], of a shared one [] too; whether the episode ended, bool [].
+
+  Raises:
+    ValueError: other shapes; the sentence names the environment.
+  """
+  reward, ends = jnp.asarray(reward), [jnp.asarray(end) for end in (terminated, truncated)]
+  if reward.shape not in ((), (environment.num_agents,)) or any(end.shape for end in ends):
+    shapes = f"reward {reward.shape}, terminated {ends[0].shape} and truncated {ends[1].shape}"
+    raise ValueError(f"a step of {environment.name} gave {shapes}; wanted are [{environment.num_agents}], [] and []")
+  return jnp.broadcast_to(reward, (environment.num_agents,)), ends[0].astype(bool) | ends[1].astype(bool)
 
 
 def episode_return(environment, act, state, key, memory=()) -> jax.Array:

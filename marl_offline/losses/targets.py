@@ -1,4 +1,7 @@
-"""What Q should be. Every target is constant under gradient; `discount` is gamma, or 0 at a true end."""
+"""What Q should be. Every target is constant under gradient.
+
+`discount` is gamma, and 0 at a true end: config.gamma * batch.discount, where a Transition's own discount is 1 or 0.
+"""
 
 import chex
 import jax
@@ -7,6 +10,7 @@ import jax.numpy as jnp
 
 def td_target(reward: jax.Array, discount: jax.Array, next_value: jax.Array) -> jax.Array:
   """r + discount * V(s'). All [...]."""
+  reward, discount, next_value = jnp.asarray(reward), jnp.asarray(discount), jnp.asarray(next_value)
   chex.assert_equal_shape([reward, discount, next_value])
   return jax.lax.stop_gradient(reward + discount * next_value)
 

@@ -151,7 +151,7 @@ def counterfactual_step(
 ):
   """critic_step on error + alpha * CFCQL's gap, arXiv:2309.12696 equation 7.
 
-  error: q [E, b] and target [E, b, ...] -> [E, b]; target [E, B, ...], or [1, B, ...] where all members share it.
+  error: q [E, b] and target [E, b, ...] -> [E, b]; target [E, B, ...], or [1, B, ...] or [B] if all members share it.
   Members are summed, not averaged. agent_weight is lambda, [N] or [B, N], summing to 1 and constant under gradient;
   None: 1 / N each. member_weight [E, B]: how much a row's loss counts in each member's; None: 1.
   """
@@ -173,6 +173,7 @@ def counterfactual_step(
     return jnp.sum(jnp.mean(loss, axis=1)), metrics
 
   rows = data, proposed, ood.log_prob, agent_weight
+  target = jnp.atleast_2d(target)
   own = jnp.broadcast_to(target, (size, *target.shape[1:])), member_weight
   return critic_step(net, state, critic_loss, rows, own)
 

@@ -141,17 +141,17 @@ def find(folder: str | os.PathLike) -> Checkpoints:
   return inside if inside.folder.is_dir() else Checkpoints(folder)
 
 
-def describe(algorithm: str, config: Any, spec: Spec, **facts: Any) -> dict[str, Any]:
-  """The part of the meta from which `load_learner` makes the learner again, and any more facts."""
+def describe(algorithm: str, config: Any, spec: Spec, module: str | None = None, **facts: Any) -> dict[str, Any]:
+  """The part of the meta from which `load_learner` makes the learner again, by the Config and make of `module` (None:
+  that of config's class), and any more facts."""
   normalizer = {f.name: np.asarray(getattr(spec.normalizer, f.name)).tolist() for f in dataclasses.fields(Normalizer)}
   return {
     "algorithm": algorithm,
-    "module": type(config).__module__,
+    "module": module or type(config).__module__,
     "config": dataclasses.asdict(config),
     "spec": {name: int(getattr(spec, name)) for name in SIZES},
     "normalizer": normalizer,
-    **facts,
-  }
+  } | facts
 
 
 def load_learner(folder: str | os.PathLike, seeds: Sequence[int] | None = None) -> tuple[Learner, Any, dict[str, Any]]:

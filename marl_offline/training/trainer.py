@@ -126,12 +126,14 @@ class StopSignals:
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
-  """What the loop asks of the outside. Each runs between chunks."""
+  """What the loop asks of the outside. Each runs between chunks; states are donated to the next one, so that what is
+  kept of them is copied (jax.device_get)."""
 
   evaluate: Callable[[Any], np.ndarray]  # states -> returns [seeds, episodes]
   log: Callable[[Position, np.ndarray], str]  # position (metrics pending), returns -> a few words for the bar
-  save: Callable[[Any, Position], None]  # a good checkpoint
-  set_aside: Callable[[Any, Position], str]  # the state of a run that failed -> words on where it is
+  save: Callable[[Any, Position], None] = lambda states, position: None  # a good checkpoint
+  # the state of a run that failed -> words on where it is
+  set_aside: Callable[[Any, Position], str] = lambda states, position: "its state is not kept"
 
 
 def check_finite(broken: dict[str, np.ndarray], seeds: Sequence[int]) -> None:

@@ -4,7 +4,9 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from marl_offline.environments.api import PureEnvironment
 from marl_offline.evaluation import rollouts
 from tests.training import tiny
 
@@ -59,3 +61,29 @@ def test_a_recorded_episode_is_an_evaluated_one():
   assert worlds["time"].tolist() == list(range(7)) and isinstance(rewards, np.ndarray)
   expected = rollouts.episode_return(environment, learner.act, state, key)
   np.testing.assert_allclose(rewards.mean(axis=1).sum(), expected, rtol=1e-5)
+
+
+def own(step):
+  """A game of two agents and three steps; `step` says what each gives beside its state."""
+  return PureEnvironment(
+    name="own", version="v1", num_agents=2, obs_size=1, action_size=1, state_size=2, horizon=3,
+    reset=lambda key: jnp.zeros(()), observe=lambda world: jnp.zeros((2, 1)),
+    step=lambda world, action, key: (world + 1, *step(world)),
+  )  # fmt: skip
+
+
+def idle(state, memory, obs, key):
+  return obs, memory
+
+
+@pytest.mark.parametrize("end", [False, 0, 0.0])
+def test_a_shared_reward_is_each_agents(end):
+  """The agents' mean of it is itself, whatever kind of number says that nothing ended."""
+  value = rollouts.episode_return(own(lambda world: (world, end, end)), idle, None, jax.random.key(0))
+  assert float(value) == 0 + 1 + 2
+
+
+def test_what_a_step_gives_in_another_shape_is_one_sentence():
+  environment = own(lambda world: (jnp.zeros(2), jnp.zeros(2, bool), False))
+  with pytest.raises(ValueError, match=r"a step of own gave reward \(2,\), terminated \(2,\) and truncated \(\)"):
+    rollouts.episode_return(environment, idle, None, jax.random.key(0))

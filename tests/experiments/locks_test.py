@@ -27,7 +27,7 @@ def test_where_there_are_no_locks_everybody_is_alone(tmp_path, monkeypatch):
 def test_a_lock_that_cannot_be_made_is_one_sentence(tmp_path):
   (tmp_path / "file").write_text("")
   with (
-    pytest.raises(runs.UserError, match="cannot be written: .*; nothing was trained"),
+    pytest.raises(runs.UserError, match=r"cannot be written: .*; nothing was trained"),
     locks.alone(tmp_path / "file" / ".lock"),
   ):
     pass
