@@ -24,7 +24,7 @@ flags.DEFINE_list("algorithms", None, "only these of the study's", flag_values=F
 flags.DEFINE_string(
   "protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}; a study of protocols has its own", flag_values=FLAGS
 )
-grid.define_flags(FLAGS, out="results/mpe")
+grid.define_flags(FLAGS, out="runs/table")
 
 
 def of_data(cell: dict) -> str:

@@ -1,6 +1,6 @@
 """Does partial replacement gain more over the joint target as agents become many? Scores on spread over n.
 
-  python -m experiments.agents_study --agents 3,4,6,8,10 --num_seeds 5 --out results/agents
+  python -m experiments.agents_study --agents 3,4,6,8,10 --num_seeds 5
 
 Data are made where they are missing: uniform play, or with --quality=medium uncoordinated play, in which each agent is
 skilled in some episodes, by lot (marl_offline/collection/fixed_roles.py), so that good play of one agent is as frequent
@@ -21,7 +21,7 @@ flags.DEFINE_list("agents", ["3", "4", "6", "8", "10"], "how many agents and lan
 flags.DEFINE_string(
   "quality", "random", "random, or medium or expert by a script with fixed roles; and whose settings", flag_values=FLAGS
 )
-study_view.define_flags(FLAGS, out="results/agents")
+study_view.define_flags(FLAGS, out="runs/agents")
 NOTES = (
   "n agents and n landmarks; from 4 on everything starts in [-2, 2]^2 instead of [-1, 1]^2, as in the original task. "
   "Hyperparameters are those of three agents for every n, and the data have as many steps for every n.",

@@ -1,6 +1,6 @@
 """Cells taken together: one algorithm against every other over the data sets, and a file for marl-eval.
 
-  python -m experiments.aggregate --cells results/mpe/cells --of spacql --out results/mpe
+  python -m experiments.aggregate --cells runs/table/cells --of spacql
 
 Nothing is trained. Writes into --out:
 
@@ -34,14 +34,14 @@ from marl_offline.evaluation.statistics import Named
 from marl_offline.training import logs
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_multi_string("cells", ["results/mpe/cells"], "a folder of cells; repeatable", flag_values=FLAGS)
+flags.DEFINE_multi_string("cells", ["runs/table/cells"], "a folder of cells; repeatable", flag_values=FLAGS)
 flags.DEFINE_string("of", "spacql", "who is compared with each other one", flag_values=FLAGS)
 flags.DEFINE_list("algorithms", [], "only these; default all that have cells", flag_values=FLAGS)
 flags.DEFINE_list("tasks", [], "only these; default all", flag_values=FLAGS)
 flags.DEFINE_list("qualities", [], "only these; default all", flag_values=FLAGS)
 flags.DEFINE_integer("num_seeds", None, "of each cell, and no cell with fewer", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_string("environment", "mpe", "name in marl_eval.json", flag_values=FLAGS)
-flags.DEFINE_string("out", "results/mpe", "folder of the files", flag_values=FLAGS)
+flags.DEFINE_string("out", "runs/table", "folder of the files", flag_values=FLAGS)
 flags.DEFINE_string("name", "aggregate", "name of the table and the picture", flag_values=FLAGS)
 
 Grid = dict[str, dict[str, dict]]  # algorithm -> data set -> cell

@@ -1,6 +1,6 @@
 """Several runs in one table and one picture, with the papers' numbers beside them.
 
-  python -m experiments.compare --run runs/spacql-spread-random-paper --run runs/cfcql-spread-random-paper --out results
+  python -m experiments.compare --run runs/spacql-spread-random-paper --run runs/cfcql-spread-random-paper
 
 writes compare.md, compare.json and compare.png into --out. Runs may be finished or not: an unfinished one is shown as
 far as it got and marked. Runs that differ in nothing but their seeds count as one.
@@ -19,7 +19,7 @@ from marl_offline.training import logs
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string("run", [], "a run folder; repeatable", flag_values=FLAGS)
-flags.DEFINE_string("out", "results", "folder of the table and the picture", flag_values=FLAGS)
+flags.DEFINE_string("out", "runs/compared", "folder of the table and the picture", flag_values=FLAGS)
 flags.DEFINE_string("name", "compare", "name of the files", flag_values=FLAGS)
 
 

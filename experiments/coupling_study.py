@@ -1,6 +1,6 @@
 """Where does partial replacement stop paying as the behavior's agents become correlated? Scores over kappa.
 
-  python -m experiments.coupling_study --kappas 0,0.25,0.5,0.75,1 --num_seeds 5 --out results/coupling
+  python -m experiments.coupling_study --kappas 0,0.25,0.5,0.75,1 --num_seeds 5
 
 makes data whose agents share a draw with probability kappa (see marl_offline/collection/coupled.py) where it is
 missing, trains what is missing, and writes study.md, study.csv and study.png. The data sets differ in nothing else:
@@ -20,7 +20,7 @@ flags.DEFINE_list("kappas", ["0", "0.25", "0.5", "0.75", "1"], "each in [0, 1]",
 flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
 flags.DEFINE_string("quality", "random", "random, medium or expert: who acts, and whose settings", flag_values=FLAGS)
 flags.DEFINE_integer("rows", None, "of each data set, where not the standard number", lower_bound=1, flag_values=FLAGS)
-study_view.define_flags(FLAGS, out="results/coupling")
+study_view.define_flags(FLAGS, out="runs/coupling")
 NOTES = (
   "kappa: maximal excess correlation of the behavior, arXiv:2511.07629 definition 1. At every step all agents act by "
   "one draw with probability kappa and each by its own otherwise; an agent by itself acts alike for every kappa.",

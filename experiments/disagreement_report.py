@@ -1,6 +1,6 @@
 """What a run's critics disagree about: the value of the state, or what other actions change? SPaCQL's u_k in parts.
 
-  python -m experiments.disagreement_report --run_dir runs/spacql-spread-random-paper --out results/mpe
+  python -m experiments.disagreement_report --run_dir runs/spacql-spread-random-paper
 
 Takes the newest checkpoint of runs with an ensemble of joint critics (--run_dir is repeatable) and rows of the data set
 that each was trained on, and asks the online members about the data's next actions with k = 0..N agents replaced by
@@ -31,7 +31,7 @@ from marl_offline.training import checkpoints
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string("run_dir", [], "folder of a run; repeatable", flag_values=FLAGS)
-flags.DEFINE_string("out", "results/mpe", "folder of the files", flag_values=FLAGS)
+flags.DEFINE_string("out", "runs/reports", "folder of the files", flag_values=FLAGS)
 flags.DEFINE_string("name", "disagreement", "name of the files", flag_values=FLAGS)
 flags.DEFINE_integer("rows", 16_384, "drawn from the data set", lower_bound=2, flag_values=FLAGS)
 

@@ -106,6 +106,8 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   work = [] if flag_values.show else [
     (cell, block) for cell in wanted for block in cells.missing(cells.load(path_of(out, cell)), seeds)
   ]  # fmt: skip
+  if not work and not flag_values.show:
+    print(f"nothing to train: {out / 'cells'} has {len(seeds)} seeds of every cell; another --out trains them anew")
   failed = _train_all(work, flag_values) if work else []
   if failed:
     raise NonFinite(f"{len(failed)} of {len(work)} runs failed; " + "; ".join(failed))

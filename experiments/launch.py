@@ -36,7 +36,7 @@ def binary(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS
     sys.exit(0)
   try:
     rest = flag_values(sys.argv)
-  except flags.Error as error:
+  except (flags.Error, ValueError) as error:  # the parser's own, and that of a switch with a value
     _leave(f"{error}; --help lists the flags", 2)
   if rest[1:]:
     _leave(f"unexpected argument {rest[1]!r}; every input is a flag, and --help lists them", 2)

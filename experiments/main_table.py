@@ -1,6 +1,6 @@
 """The papers' table of scores: trains every cell that is missing, then writes table.md, table.csv and table.png.
 
-  python -m experiments.main_table --algorithms spacql,cfcql,bc --tasks spread --num_seeds 5 --out results/mpe
+  python -m experiments.main_table --algorithms spacql,cfcql,bc --tasks spread --num_seeds 5
 
 Stop it whenever you like; the same command goes on, and more algorithms, qualities or seeds fill in what lacks. Each
 cell becomes a JSON file in --out/cells when its seeds are done. Exit status: 0 done, or stopped by SIGTERM or SIGINT
@@ -22,7 +22,7 @@ flags.DEFINE_list("tasks", list(settings.PAPER_TASKS), "of the rows", flag_value
 flags.DEFINE_list("qualities", list(settings.QUALITIES), "of the rows", flag_values=FLAGS)
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of every algorithm's Config; repeatable", flag_values=FLAGS)
-grid.define_flags(FLAGS, out="results/mpe")
+grid.define_flags(FLAGS, out="runs/table")
 
 
 def short_commit(commit: str | None) -> str:

@@ -1,6 +1,6 @@
 """Do the agents of a data set keep to roles? Which landmark each agent of `spread` ends an episode at.
 
-  python -m experiments.roles_report --folder data/spread-expert-v1 --folder data/spread-expert-v2 --out results/mpe
+  python -m experiments.roles_report --folder data/spread-expert-v1 --folder data/spread-expert-v2
 
 The assignment of an episode gives every agent one landmark, with the smallest sum of distances at its last observation.
 Agents with roles of their own end in the same assignment again and again; agents that take whichever landmark is free
@@ -24,7 +24,7 @@ from marl_offline.datasets import storage
 FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string("folder", [], "a data set of spread; repeatable", flag_values=FLAGS)
 flags.DEFINE_integer("episodes", 10_000, "of each, evenly spaced over it", lower_bound=1, flag_values=FLAGS)
-flags.DEFINE_string("out", "results/mpe", "folder of the files", flag_values=FLAGS)
+flags.DEFINE_string("out", "runs/reports", "folder of the files", flag_values=FLAGS)
 KEPT = "the data sets are untouched"
 REACH = 0.15  # an agent's radius: a landmark with one no further off than this is covered
 TASKS = ("spread", "spread_3", "spread_4", "spread_5")  # of more agents there are more assignments than episodes

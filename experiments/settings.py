@@ -204,7 +204,7 @@ def override(config, assignments):
   """config with fields replaced. assignments: ["alpha=0.5", "batch_size=256"], as from a repeated --set flag.
 
   Raises:
-    ValueError: not name=value, an unknown name (the known ones are listed), or a value of the wrong type.
+    ValueError: not name=value, an unknown name (the known ones are listed) or one twice, or a value of the wrong type.
   """
   kinds = {field.name: type(getattr(config, field.name)) for field in dataclasses.fields(config)}
   changes = {}
@@ -214,6 +214,8 @@ def override(config, assignments):
       raise ValueError(f"--set {item}: expected name=value")
     if name not in kinds:
       raise ValueError(f"--set {item}: unknown name {name}; {type(config).__module__} has {', '.join(sorted(kinds))}")
+    if name in changes:
+      raise ValueError(f"--set {item}: {name} is set twice")
     changes[name] = _parse(item, text, kinds[name])
   return dataclasses.replace(config, **changes)
 

@@ -1,6 +1,6 @@
 """Which agents' policies are stuck in a corner of the action space? Asked of finished runs.
 
-  python -m experiments.stuck_policies --run_dir runs/a --run_dir runs/b --out results/mpe
+  python -m experiments.stuck_policies --run_dir runs/a --run_dir runs/b
 
 An actor that is saturated whatever it sees has no gradient and never learns again (evaluation/saturation.py). So a seed
 that lies far from the others is worth this question. Takes each run's newest checkpoint and 1,000 rows of its data set.
@@ -21,7 +21,7 @@ from marl_offline.training import checkpoints, logs
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string("run_dir", [], "folder of a run; repeatable", flag_values=FLAGS)
-flags.DEFINE_string("out", "results/mpe", "folder of the files", flag_values=FLAGS)
+flags.DEFINE_string("out", "runs/reports", "folder of the files", flag_values=FLAGS)
 
 
 def facts_of(folder: pathlib.Path) -> dict[str, Any]:

@@ -171,6 +171,7 @@ STUDIES = {
       ("cfcql", ("target=counterfactual",)),
       ("cfcql", ("policy_gradient=joint",)),
       ("macql", ()),
+      ("macql", ("policy_gradient=joint",)),
     ),
   ),
 }

@@ -26,9 +26,8 @@ def find_or_make_data(request: train_request.Request) -> pathlib.Path:
   if request.given["dataset"]:
     folder = pathlib.Path(request.given["dataset"])
     if not (folder / "card.json").is_file():
-      raise UserError(
-        f"--dataset={folder} is not a data set: it has no card.json; ours are made by experiments.collect"
-      )
+      reason = "is not a data set: it has no card.json" if folder.exists() else "does not exist"
+      raise UserError(f"--dataset={folder} {reason}; ours are made by experiments.collect")
     return folder
   if request.began_with and request.began_with.is_dir():
     return request.began_with  # though a newer version may have come since

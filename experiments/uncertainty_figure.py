@@ -1,6 +1,6 @@
 """How sure the critics are of what each target asks of them, CFCQL against ICQL-QS: arXiv:2511.07629 figure 2.
 
-  python -m experiments.uncertainty_figure --task spread --num_seeds 5 --out results/mpe
+  python -m experiments.uncertainty_figure --task spread --num_seeds 5
 
 Trains the cells that are missing, then writes uncertainty.md, uncertainty.json and uncertainty.png. The measure is the
 metric target_std of both algorithms: the standard deviation over the ensemble's members of Q at the next joint actions
@@ -34,7 +34,7 @@ flags.DEFINE_integer("ensemble_size", 10, "members of both algorithms", lower_bo
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of both algorithms' Config; repeatable", flag_values=FLAGS)
 flags.DEFINE_string("name", "uncertainty", "name of the files", flag_values=FLAGS)
-grid.define_flags(FLAGS, out="results/mpe")
+grid.define_flags(FLAGS, out="runs/table")
 WORDS = {"target_std": "std over members", "relative": "std / size of mean target", "target_mean": "mean target"}
 
 

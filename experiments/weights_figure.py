@@ -1,6 +1,6 @@
 """How SPaCQL's weights move while it trains: arXiv:2511.07629 figure 3, and what stands behind it.
 
-  python -m experiments.weights_figure --task spread --num_seeds 5 --out results/mpe
+  python -m experiments.weights_figure --task spread --num_seeds 5
 
 Trains the cells that are missing, one a quality, then writes weights.md, weights.json and weights.png. Columns of the
 picture are qualities; its rows, all means over batch and seeds: the weights w_k as they are in the target, dotted 1/K;
@@ -30,7 +30,7 @@ flags.DEFINE_list("qualities", list(settings.QUALITIES), "the columns", flag_val
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of SPaCQL's Config; repeatable", flag_values=FLAGS)
 flags.DEFINE_string("name", "weights", "name of the files", flag_values=FLAGS)
-grid.define_flags(FLAGS, out="results/mpe")
+grid.define_flags(FLAGS, out="runs/table")
 
 
 def per_k(cell: dict, letter: str) -> Named:

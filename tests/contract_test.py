@@ -49,7 +49,13 @@ SOFTMAX = {"agent_weights": "softmax", "behavior_updates": 1, "target": "counter
 ONE_HOT = {"agent_weights": "one_hot", "behavior_updates": 1, "policy_gradient": "joint"}
 DIVERSE = {"target": "own", "disagreement": "relative"}
 FIXED = {"disagreement": "fixed", "exact_subsets": True, "bootstrap": 0.5}
-VARIANTS = [("cfcql", SOFTMAX), ("cfcql", ONE_HOT), ("spacql", DIVERSE), ("spacql", DIVERSE | FIXED)]
+VARIANTS = [
+  ("macql", {"policy_gradient": "joint"}),
+  ("cfcql", SOFTMAX),
+  ("cfcql", ONE_HOT),
+  ("spacql", DIVERSE),
+  ("spacql", DIVERSE | FIXED),
+]
 VARIANTS += [("spacql", DIVERSE | {"exact_subsets": True})]
 
 

@@ -53,7 +53,7 @@ def test_your_own_data(tmp_path, monkeypatch):
 
 
 def test_your_own_environment(tmp_path):
-  """Two agents that are paid for pushing where a number points, for three steps; the data know it, play must show it."""
+  """Two agents are paid for pushing where a number points, for three steps; the data know it, play must show it."""
   random = np.random.default_rng(0)
 
   def pushed(obs, action):

@@ -71,7 +71,6 @@ def one_by_policy(net, critics, batch, policy, discount):
 
 
 TARGETS = {"all": all_by_policy, "counterfactual": one_by_policy}
-POLICY_GRADIENTS = {"counterfactual": joint_critic.actor_loss, "joint": joint_critic.joint_actor_loss}
 
 
 def softmax(log_policy, log_behavior, config):
@@ -98,7 +97,7 @@ def make(spec: Spec, config: Config) -> Learner:
   check(config, spec)
   net = joint_critic.build(spec, config)
   propose, next_target = PROPOSALS[config.proposals], TARGETS[config.target]
-  actor_loss = POLICY_GRADIENTS[config.policy_gradient]
+  actor_loss = joint_critic.POLICY_GRADIENTS[config.policy_gradient]
 
   def improve(state, batch, key, step, agent_weight=None):
     key_next, key_ood = jax.random.split(key)
@@ -160,7 +159,7 @@ def check(config: Config, spec: Spec) -> None:
   joint_critic.check(config, spec)
   for name, known in (
     ("target", TARGETS),
-    ("policy_gradient", POLICY_GRADIENTS),
+    ("policy_gradient", joint_critic.POLICY_GRADIENTS),
     ("agent_weights", AGENT_WEIGHTS),
   ):
     if getattr(config, name) not in known:

@@ -1,7 +1,7 @@
 """MACQL: conservative Q-learning on the joint action, from which arXiv:2309.12696 section 4.2 starts.
 
 As CFCQL, but what is pushed down is all agents' actions at once. Policies climb agent by agent, as the released code
-does by default.
+does by default; whether that paper's MACQL does is not said (`policy_gradient`).
 """
 
 import dataclasses
@@ -34,6 +34,7 @@ class Config:
   target_noise: float = 0.05  # on the target policies' actions
   action_regularization: float = 1e-3
   normalization: str = "batch"  # of the critics' inputs; or data, layer
+  policy_gradient: str = "counterfactual"  # or joint: all agents leave the data at once
 
 
 def make(spec: Spec, config: Config) -> Learner:
@@ -43,6 +44,8 @@ def make(spec: Spec, config: Config) -> Learner:
     ValueError: a field of config lies outside its range; the sentence names it, its value and the range.
   """
   joint_critic.check(config, spec)
+  joint_critic.check_known(config, "policy_gradient", joint_critic.POLICY_GRADIENTS)
+  actor_loss = joint_critic.POLICY_GRADIENTS[config.policy_gradient]
   net = joint_critic.build(spec, config)
   propose = PROPOSALS[config.proposals]
 
@@ -66,6 +69,6 @@ def make(spec: Spec, config: Config) -> Learner:
 
     state, metrics = joint_critic.critic_step(net, state, critic_loss, (data, proposed, ood.log_prob, target))
     metrics = metrics | {"target_mean": jnp.mean(target)}
-    return joint_critic.actor_and_targets(net, state, metrics, batch, step, config)
+    return joint_critic.actor_and_targets(net, state, metrics, batch, step, config, actor_loss)
 
   return Learner(net.init, update, joint_critic.greedy(net))

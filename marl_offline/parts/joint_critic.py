@@ -182,9 +182,8 @@ def actor_loss(net: Net, actors, critics, batch: Transition, action_regularizati
   """Each agent's policy climbs the first member's Q, the others acting as in the data. -> []."""
   action = net.actor(actors, batch.obs)  # [B, N, A]
   first = jax.tree.map(lambda leaf: leaf[:1], critics)
-  q = net.counterfactual(first, *net.inputs.counterfactual(batch.state, batch.action, action[:, None]))[
-    0, :, 0
-  ]  # [B, N]
+  alone = net.inputs.counterfactual(batch.state, batch.action, action[:, None])
+  q = net.counterfactual(first, *alone)[0, :, 0]  # [B, N]
   return jnp.mean(losses.counterfactual_objective(q) + action_regularization * losses.action_penalty(action))
 
 
@@ -194,6 +193,9 @@ def joint_actor_loss(net: Net, actors, critics, batch: Transition, action_regula
   first = jax.tree.map(lambda leaf: leaf[:1], critics)
   q = net.critic(first, *net.inputs.queries(batch.state, action[:, None]))[0, :, 0]  # [B]
   return jnp.mean(losses.joint_objective(q) + action_regularization * losses.action_penalty(action))
+
+
+POLICY_GRADIENTS = {"counterfactual": actor_loss, "joint": joint_actor_loss}
 
 
 def actor_step(net: Net, state: TrainState, batch: Transition, config, loss_of_actors: Callable = actor_loss):

@@ -136,6 +136,13 @@ def test_more_seeds_of_a_cell_are_trained_on_its_own_data_alone(filled, tmp_path
   assert "was trained on a data set spread-random-v1 of other content than" in binaries.sentence(status, err)
 
 
+def test_where_all_is_there_it_says_that_nothing_was_trained(filled):
+  status, out, err = call(filled[0], "--num_seeds=3")
+  assert status == 0, err
+  assert f"nothing to train: {filled[0] / 'out' / 'cells'} has 3 seeds of every cell; another --out trains" in out
+  assert "nothing to train" not in call(filled[0], "--num_seeds=3", "--show")[1]
+
+
 def test_a_cell_that_another_process_works_on_is_left_to_it_and_named(filled, tmp_path, monkeypatch):
   folder = filled[0]
   monkeypatch.setattr(grid, "_train", None)
