@@ -13,6 +13,7 @@ medium-expert too, and decentralized: a data set of each agent, without the othe
 
 import os
 import pathlib
+import tempfile
 import zipfile
 
 import jax
@@ -120,6 +121,9 @@ def make(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path:
   rows = recipe.num_rows(environment.horizon)
   if folder.exists():
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to make it again")
+  with runs.writing(folder.parent, "nothing was played"):  # asked before minutes of play
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder.parent).close()
   with jax.default_matmul_precision("float32"):  # also where a run that multiplies in less makes its data
     episodes, words, extra = played(recipe, environment, rows, data_dir)
   if recipe.rename:

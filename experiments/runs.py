@@ -45,7 +45,7 @@ def choose(flag: str, value: str, known: Iterable[str]) -> str:
   known = list(known)
   if value in known:
     return value
-  near = difflib.get_close_matches(value, known, n=1)
+  near = difflib.get_close_matches(value.lower(), known, n=1)
   hint = f" (did you mean {near[0]}?)" if near else ""
   raise UserError(f"--{flag}={value} is not known{hint}; known: {', '.join(known)}")
 

@@ -61,6 +61,7 @@ def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopp
   train_setup.require_quality(request, data)
   learner = train_setup.make_learner(request, data.spec)
   config = train_setup.describe_run(request, data) | {"processes": team.count}
+  config["layout"] = layout.words(len(own.seeds))  # numbers differ by rounding with it
   if request.resume:
     processes.require_same(team, request.folder, runs.read_config(request.folder))
     train_request.require_same_run(request.folder, config)

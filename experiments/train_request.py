@@ -40,7 +40,10 @@ flags.DEFINE_integer(
   flag_values=FLAGS,
 )
 flags.DEFINE_multi_string(
-  "set", [], "changes a field of the algorithm's Config, as --set alpha=0.5; repeatable", flag_values=FLAGS
+  "set",
+  [],
+  "changes a field of the algorithm's Config (in marl_offline/algorithms/), as --set alpha=0.5; repeatable",
+  flag_values=FLAGS,
 )
 flags.DEFINE_integer(
   "gradient_steps",
@@ -241,6 +244,9 @@ def flags_of_run(folder: pathlib.Path, config: dict[str, Any]) -> dict[str, Any]
   stored = config["flags"]
   for name in IDENTITY:
     now, was = getattr(FLAGS, name), stored.get(name, FLAGS[name].default)
+    if name == "dataset" and now and was:
+      stored = stored | {name: now}  # it may have moved; what it holds is compared later
+      continue
     if FLAGS[name].present and now != was:
       raise UserError(
         f"--resume: {folder} was made with --{name}={was}, not {now}; leave the flag out to go on with that "

@@ -19,6 +19,8 @@ def _play(environment: PureEnvironment, act: Callable, state: Any, key: jax.Arra
   """One episode of `horizon` steps, played on past an end. -> world states [T+1, ...], reward [T, N], alive [T]."""
   key_reset, key_steps = jax.random.split(key)
   first = environment.reset(key_reset)
+  if (shape := environment.observe(first).shape) != (wanted := (environment.num_agents, environment.obs_size)):
+    raise ValueError(f"{environment.name} observes {shape}, where its num_agents and obs_size say {wanted}")
 
   def one_step(carry, key):
     world, memory, alive = carry

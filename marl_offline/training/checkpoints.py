@@ -163,18 +163,18 @@ def load_learner(folder: str | os.PathLike, seeds: Sequence[int] | None = None) 
   """
   checkpoints = find(folder)
   meta = checkpoints.meta()
-  arrays = {name: np.asarray(value, np.float32) for name, value in meta["normalizer"].items()}
-  spec = Spec(**meta["spec"], normalizer=Normalizer(**arrays))
   try:
+    arrays = {name: np.asarray(value, np.float32) for name, value in meta["normalizer"].items()}
+    spec = Spec(**meta["spec"], normalizer=Normalizer(**arrays))
     module = importlib.import_module(meta["module"])
     known = {field.name for field in dataclasses.fields(module.Config)}
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in meta["config"].items()}
     if unknown := sorted(set(given) - known):
       raise ValueError(f"its config has {unknown}, which this version does not know")
     learner = module.make(spec, module.Config(**given))
-  except (ImportError, AttributeError, TypeError, ValueError) as error:
-    reason = _first_line(error)
-    raise CheckpointError(f"{checkpoints.folder} is of {meta['algorithm']}, which cannot be made: {reason}") from error
+  except (ImportError, AttributeError, TypeError, ValueError, KeyError) as error:
+    reason = f"its meta, see describe, has no {error}" if isinstance(error, KeyError) else _first_line(error)
+    raise CheckpointError(f"{checkpoints.folder}: {meta.get('algorithm')} cannot be made: {reason}") from error
   like = jax.eval_shape(learner.init, jax.random.key(0))
   states, meta = checkpoints.restore(like, meta["seeds"] if seeds is None else seeds)
   return learner, states, meta

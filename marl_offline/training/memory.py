@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import re
+from typing import Any
 
 import jax
 
@@ -51,6 +52,21 @@ def of_control_groups(
         used = int((folder / "memory.current").read_text()) - (int(cached[1]) if cached else 0)
         left.append(int(most) - used)
   return left
+
+
+def require_states(states: Any, device: jax.Device) -> None:
+  """Refuses states, as jax.eval_shape tells them, that are too large to be made.
+
+  Raises:
+    TooLarge: one sentence.
+  """
+  there = free(device)
+  wanted = sum(leaf.size * getattr(leaf.dtype, "itemsize", 4) for leaf in jax.tree.leaves(states))
+  if there is not None and wanted > there:
+    raise TooLarge(
+      f"what is trained takes {wanted / GIB:.2f} GiB of {device.device_kind}, which has {there / GIB:.2f} GiB free; "
+      "train fewer seeds at once (--num_seeds), or make ensemble_size or hidden_size smaller (--set)"
+    )
 
 
 def require(compiled: jax.stages.Compiled, device: jax.Device, copies: int = 1) -> None:

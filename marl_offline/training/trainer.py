@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from marl_offline.training import progress
+from marl_offline.training import memory, progress
 from marl_offline.training.chunk import Programs, batch_keys, seed_keys
 from marl_offline.training.devices import Layout
 
@@ -205,6 +205,7 @@ def fit(
   bar = bar or progress.Bar(plan, position, None)
   with StopSignals() as stop, contextlib.closing(bar):
     init_keys, run_keys = seed_keys(seeds)
+    memory.require_states(jax.eval_shape(jax.vmap(learner.init), init_keys), layout.device)
     states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states
     states, run_keys, dataset = layout.place(states), layout.place(run_keys), layout.place_whole(dataset)
     batches = (

@@ -83,6 +83,12 @@ def test_a_shared_reward_is_each_agents(end):
   assert float(value) == 0 + 1 + 2
 
 
+def test_an_environment_that_observes_other_sizes_than_it_says_is_one_sentence():
+  environment = own(lambda world: (world, False, False))._replace(obs_size=4)
+  with pytest.raises(ValueError, match=r"own observes \(2, 1\), where its num_agents and obs_size say \(2, 4\)"):
+    rollouts.episode_return(environment, idle, None, jax.random.key(0))
+
+
 def test_what_a_step_gives_in_another_shape_is_one_sentence():
   environment = own(lambda world: (jnp.zeros(2), jnp.zeros(2, bool), False))
   with pytest.raises(ValueError, match=r"a step of own gave reward \(2,\), terminated \(2,\) and truncated \(\)"):

@@ -156,6 +156,13 @@ def test_an_algorithm_that_is_gone_is_one_sentence(saved):
     checkpoints.load_policy(folder)
 
 
+def test_a_meta_that_describe_did_not_write_is_one_sentence(saved):
+  folder, _, states = saved
+  Checkpoints(folder).save(60, states, SEEDS, {})
+  with pytest.raises(CheckpointError, match="cannot be made: its meta, see describe, has no 'normalizer'"):
+    checkpoints.load_policy(folder)
+
+
 def test_a_field_younger_than_the_run_has_its_default_and_one_that_is_gone_is_refused(saved):
   folder, _, states = saved
   meta = checkpoints.describe("tiny", tiny.Config(), tiny.spec())

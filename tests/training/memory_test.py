@@ -20,6 +20,14 @@ def test_devices_that_share_a_memory_need_it_together(monkeypatch):
     memory.require(compiled(2 * memory.GIB), jax.devices()[0], 5)
 
 
+def test_states_that_cannot_be_made_are_refused_before(monkeypatch):
+  monkeypatch.setattr(memory, "free", lambda device: memory.GIB)
+  states = {"weight": jax.ShapeDtypeStruct((2, 2**28), "float32"), "step": jax.ShapeDtypeStruct((2,), "int32")}
+  with pytest.raises(memory.TooLarge, match=r"takes 2\.00 GiB of .* 1\.00 GiB free; train fewer seeds at once"):
+    memory.require_states(states, jax.devices()[0])
+  memory.require_states({"weight": states["step"]}, jax.devices()[0])
+
+
 def test_limits_of_control_groups_above_this_process_count(tmp_path):
   root, own = tmp_path / "cgroup", tmp_path / "cgroup" / "job" / "step"
   own.mkdir(parents=True)
