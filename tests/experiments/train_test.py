@@ -122,7 +122,8 @@ NAMES = [
   ),
   (["--algorithm=cfcql", "--set=agent_weights=even"], ["agent_weights=even must be one of", "softmax"]),
   (["--resume"], ["is not a run folder"]),
-  (["--dataset=nowhere"], ["--dataset=nowhere", "not a data set"]),
+  (["--dataset=nowhere"], ["--dataset=nowhere", "does not exist"]),
+  (["--dataset=tests"], ["--dataset=tests", "is not a data set: it has no card.json"]),
 ]
 
 
