@@ -123,7 +123,7 @@ NAMES = [
   (["--algorithm=cfcql", "--set=agent_weights=even"], ["agent_weights=even must be one of", "softmax"]),
   (["--resume"], ["is not a run folder"]),
   (["--dataset=nowhere"], ["--dataset=nowhere", "does not exist"]),
-  (["--dataset=tests"], ["--dataset=tests", "is not a data set: it has no card.json"]),
+  (["--dataset=."], ["--dataset=.", "is not a data set: it has no card.json"]),
 ]
 
 
@@ -403,6 +403,7 @@ def test_help_tells_of_every_flag():
 
 def test_a_run_that_would_not_fit_is_refused_with_what_to_change(work, monkeypatch):
   monkeypatch.setattr(memory, "free", lambda device: 100)
+  monkeypatch.setattr(memory, "require_states", lambda states, device: None)
   status, out, err = call(*binaries.QUICK, f"--data_dir={work / 'data'}", f"--run_dir={work / 'new'}")
   assert "GiB more on cpu, which has 0.00 GiB free; train fewer seeds at once (--num_seeds)" in binaries.sentence(
     status, err
