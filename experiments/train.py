@@ -199,10 +199,17 @@ def restore(request: train_request.Request, learner, keeper: checkpoints.Checkpo
     if (result := request.folder / "result.json").exists():
       raise UserError(f"--resume: {result} says that the run is done, but its checkpoints are gone; begin another run")
     return None, None
-  algorithm = keeper.meta()["algorithm"]
-  if algorithm != request.given["algorithm"]:
-    raise UserError(f"--resume: {keeper.folder} is of {algorithm}, not of {request.given['algorithm']}")
-  states, meta = keeper.restore(jax.eval_shape(learner.init, jax.random.key(0)), request.seeds)
+  *older, newest = keeper.steps()
+  try:
+    algorithm = keeper.meta()["algorithm"]
+    if algorithm != request.given["algorithm"]:
+      raise UserError(f"--resume: {keeper.folder} is of {algorithm}, not of {request.given['algorithm']}")
+    states, meta = keeper.restore(jax.eval_shape(learner.init, jax.random.key(0)), request.seeds)
+  except checkpoints.CheckpointError as error:
+    if not older:
+      raise
+    advice = f"remove {keeper.folder / str(newest)} to go on from step {older[-1]}"
+    raise checkpoints.CheckpointError(f"{error}; {advice}") from error
   try:
     position = trainer.Position(**meta["position"])
   except (KeyError, TypeError) as error:

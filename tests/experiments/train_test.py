@@ -225,8 +225,35 @@ def test_resume_refuses_a_foreign_or_damaged_checkpoint(work, spoil):
     weights.write_bytes(weights.read_bytes()[:-1])
   before = everything_in(work)
   status, _, err = call("--resume", f"--run_dir={work / 'run'}")
-  assert {"algorithm": "is of tiny, not of bc", "damage": "damaged"}[spoil] in binaries.sentence(status, err)
+  message = binaries.sentence(status, err)
+  assert {"algorithm": "is of tiny, not of bc", "damage": "damaged"}[spoil] in message
   assert everything_in(work) == before
+  if spoil == "damage":
+    assert message.endswith(f"; remove {keeper.folder / '20'} to go on from step 10")
+    returns = json.loads((work / "run" / "result.json").read_text())["raw_return"]
+    shutil.rmtree(keeper.folder / "20")
+    assert call("--resume", f"--run_dir={work / 'run'}")[0] == 0
+    assert json.loads((work / "run" / "result.json").read_text())["raw_return"] == returns
+
+
+def test_a_data_set_that_moved_is_told_by_its_flag(work):
+  given = (*binaries.QUICK, f"--dataset={work / 'data' / 'spread-medium-replay-v1'}", f"--run_dir={work / 'named'}")
+  status, _, err = call(*given)
+  assert status == 0, err
+  (work / "data").rename(work / "moved")
+  message = binaries.sentence(*call("--resume", f"--run_dir={work / 'named'}")[::2])
+  assert "does not exist" in message
+  there = f"--dataset={work / 'moved' / 'spread-medium-replay-v1'}"
+  status, _, err = call("--resume", f"--run_dir={work / 'named'}", there)
+  assert status == 0, err
+
+
+def test_a_finished_run_without_its_checkpoints_is_not_trained_again(work):
+  shutil.rmtree(work / "run" / "checkpoints")
+  before = everything_in(work / "run")
+  message = binaries.sentence(*call("--resume", f"--run_dir={work / 'run'}")[::2])
+  assert "says that the run is done, but its checkpoints are gone" in message
+  assert everything_in(work / "run") == before
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(work):
