@@ -214,9 +214,10 @@ def override(config, assignments):
       raise ValueError(f"--set {item}: expected name=value")
     if name not in kinds:
       raise ValueError(f"--set {item}: unknown name {name}; {type(config).__module__} has {', '.join(sorted(kinds))}")
-    if name in changes:
-      raise ValueError(f"--set {item}: {name} is set twice")
-    changes[name] = _parse(item, text, kinds[name])
+    value = _parse(item, text, kinds[name])
+    if changes.get(name, value) != value:
+      raise ValueError(f"--set {item}: {name} is set to {changes[name]} as well")
+    changes[name] = value
   return dataclasses.replace(config, **changes)
 
 

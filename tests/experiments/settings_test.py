@@ -155,9 +155,11 @@ def test_override_refuses_in_one_sentence(item, words):
     settings.override(spacql.Config(), [item])
 
 
-def test_a_field_that_is_set_twice_is_refused():
-  with pytest.raises(ValueError, match="--set batch_size=16: batch_size is set twice"):
-    settings.override(settings.paper("bc", "spread", "random").config, ["batch_size=8", "batch_size=16"])
+def test_a_field_that_is_set_to_two_values_is_refused():
+  config = settings.paper("bc", "spread", "random").config
+  with pytest.raises(ValueError, match="--set batch_size=16: batch_size is set to 8 as well"):
+    settings.override(config, ["batch_size=8", "batch_size=16"])
+  assert settings.override(config, ["batch_size=8", "batch_size=8"]).batch_size == 8
 
 
 def test_spread_lends_its_settings_to_any_number_of_agents():
