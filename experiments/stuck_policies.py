@@ -93,7 +93,7 @@ def main() -> None:
   launch.multiply_in("float32")
   facts = metric_curves.of_runs(FLAGS.run_dir, facts_of)
   words = (
-    f"Newest checkpoint of each run, {saturation.ROWS:,} rows of its data. Stuck: every number of an agent's greedy "
+    f"Newest checkpoint of each run, {saturation.ROWS:,} rows of its data. Stuck: a number of an agent's greedy "
     f"action has a standard deviation below {saturation.CONSTANT} over them and a mean beyond {saturation.CORNER}."
   )
   text = "\n".join([markdown(facts), words, ""])

@@ -1,7 +1,8 @@
 """Policies that are stuck in a corner of the action space.
 
-A tanh that is saturated whatever the agent sees passes no gradient on: the agent plays one corner for good and never
-learns again, whatever the critics say. It costs a team most of its score and tells nothing of what it was trained by.
+A tanh that is saturated whatever the agent sees passes no gradient on: that number of the agent's action stays at its
+bound for good and never learns again, whatever the critics say. It costs a team half of its score or more and tells
+nothing of what it was trained by.
 """
 
 from typing import Any
@@ -28,9 +29,9 @@ def greedy_actions(learner: Learner, states: Any, obs: np.ndarray) -> np.ndarray
 
 
 def stuck_agents(action: np.ndarray) -> list[list[int]]:
-  """The agents of each seed that play one corner: each number of the action constant over R and none of them small.
+  """The agents of each seed that are stuck: a number of the action constant over R, and not small.
 
   action [seeds, R, N, A] in [-1, 1], greedy.
   """
   corner = (np.std(action, axis=1) < CONSTANT) & (np.abs(np.mean(action, axis=1)) > CORNER)  # [seeds, N, A]
-  return [np.flatnonzero(each).tolist() for each in corner.all(axis=-1)]
+  return [np.flatnonzero(each).tolist() for each in corner.any(axis=-1)]

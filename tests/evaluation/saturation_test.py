@@ -16,7 +16,8 @@ def test_what_is_stuck_by_hand():
   steady, moving, still = np.full(8, -0.99), np.tile([1.0, -1.0], 4), np.zeros(8)
   agents = [(steady, -steady), (steady, moving), (still, still), (moving, moving), (steady, still)]
   action = np.stack([np.stack(numbers, axis=-1) for numbers in agents], axis=1)[None]  # [1, R, N, A]
-  assert saturation.stuck_agents(action) == [[0]]  # bang-bang play and doing nothing are not stuck in a corner
+  # one number is enough: it never learns again; bang-bang play and doing nothing are not stuck
+  assert saturation.stuck_agents(action) == [[0, 1, 4]]
 
 
 @pytest.mark.parametrize("lost", [0, 2])
