@@ -76,15 +76,16 @@ class Team(NamedTuple):
 def _missing(table, what: str, count: int) -> Iterator[dict[int, float]]:
   """Who is not here yet, again and again until all are, and for how many seconds each has given no sign of life."""
   seen: dict[int, tuple[str, float]] = {}
-  while here := {int(key.rsplit("/", 1)[1]) for key, _ in table.key_value_dir_get(f"{KEYS}{what}/")}:
-    if len(here) == count:
+  while True:
+    here = {int(key.rsplit("/", 1)[1]) for key, _ in table.key_value_dir_get(f"{KEYS}{what}/")}
+    if not (missing := set(range(count)) - here):
       return
     beats, now = dict(table.key_value_dir_get(f"{KEYS}alive/")), time.monotonic()
-    for index in set(range(count)) - here:
+    for index in missing:
       beat = beats.get(f"{KEYS}alive/{index}", "")
       if seen.get(index, (None,))[0] != beat:
         seen[index] = beat, now
-    yield {index: now - seen[index][1] for index in set(range(count)) - here}
+    yield {index: now - seen[index][1] for index in missing}
 
 
 def _live(table, index: int, leaving: threading.Event) -> None:
