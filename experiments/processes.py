@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from jax._src import distributed  # the table of keys has no public name
 
+from experiments import runs, train_request
 from experiments.runs import UserError
 from marl_offline.training import checkpoints, logs
 
@@ -139,6 +140,20 @@ def require_same(team: Team, folder: pathlib.Path, stored: dict[str, Any]) -> No
       raise UserError(f"--resume: {folder} is trained to its end and joined; one process alone writes its result again")
   elif began != team.count:
     raise UserError(f"--resume: {folder} was begun by {began} processes, not {team.count}; start as many")
+
+
+def require_same_start(folder: pathlib.Path, config: dict[str, Any]) -> None:
+  """Several processes train one run with the same flags, on the same data; `folder` holds what the first began.
+
+  Raises:
+    UserError: flags or data differ.
+  """
+  stored = runs.read_config(folder)
+  for name in train_request.IDENTITY:
+    if (theirs := stored["flags"].get(name)) != (ours := config["flags"].get(name)):
+      raise UserError(f"--{name}={ours} here, where process 0 has {theirs}; give all processes the same flags")
+  if stored["dataset"]["sha256"] != config["dataset"]["sha256"]:
+    raise UserError(f"{config['dataset']['folder']} has other content here than where process 0 reads it")
 
 
 def join_parts(team: Team, run: pathlib.Path, like: Any, seeds: list[int]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import cells, collect, grid, main_table, runs, settings, table_view
+from experiments import cells, collect, grid, main_table, runs, settings, table_view, train_request
 from experiments.cells import Cell
 from experiments.recipes import Recipe
 from marl_offline.evaluation import scores, statistics
@@ -42,12 +42,7 @@ def changes(algorithm: str, flag_values: flags.FlagValues) -> tuple[str, ...]:
   Raises:
     UserError: there is no such algorithm.
   """
-  if "." not in algorithm:
-    runs.choose("algorithms", algorithm, settings.ALGORITHMS)
-  try:
-    config = settings.load(algorithm).Config
-  except ValueError as error:
-    raise runs.UserError(str(error)) from error
+  config = train_request.algorithm("algorithms", algorithm).Config
   has = any(field.name == "ensemble_size" for field in dataclasses.fields(config))
   return ((f"ensemble_size={flag_values.ensemble_size}",) if has else ()) + tuple(flag_values.set)
 

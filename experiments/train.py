@@ -70,7 +70,7 @@ def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopp
   if not team.index:
     team.wait("the data and the run's folder were made")
   elif not request.resume:
-    train_request.require_same_start(request.folder, config)
+    processes.require_same_start(request.folder, config)
   team.wait("all were ready to train")
   own.folder.mkdir(exist_ok=True)
   try:

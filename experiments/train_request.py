@@ -181,6 +181,20 @@ def team_flags() -> tuple[str | None, int | None, int | None]:
   return FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id
 
 
+def algorithm(flag: str, name: str):
+  """The algorithm's module, see settings.load.
+
+  Raises:
+    UserError: there is none; of our own the nearest name is told.
+  """
+  if "." not in name:
+    runs.choose(flag, name, settings.ALGORITHMS)
+  try:
+    return settings.load(name)
+  except ValueError as error:
+    raise UserError(str(error)) from error
+
+
 def checked_run(given: dict[str, Any]) -> settings.Run:
   """The protocol's Run with what the flags change in it.
 
@@ -188,8 +202,7 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
     UserError: an unknown name or a wrong type, or evaluations that do not fall on whole periods of the actors, or on
       the end of the updates that fit a model of the behavior.
   """
-  if "." not in given["algorithm"]:
-    runs.choose("algorithm", given["algorithm"], settings.ALGORITHMS)
+  algorithm("algorithm", given["algorithm"])
   for name, known in (
     ("task", settings.TASKS),
     ("quality", settings.QUALITIES),
@@ -199,10 +212,7 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
     runs.choose(name, given[name], known)
   if given["task"] not in scores.REFERENCES:
     raise UserError(f"--task={given['task']} cannot be scored: what scores 0 and 100 on it is not known here yet")
-  try:
-    run = settings.PROTOCOLS[given["protocol"]](given["algorithm"], given["task"], given["quality"])
-  except ValueError as error:
-    raise UserError(str(error)) from error
+  run = settings.PROTOCOLS[given["protocol"]](given["algorithm"], given["task"], given["quality"])
   for item in given["set"]:
     runs.choose("set", item.partition("=")[0], [field.name for field in dataclasses.fields(run.config)])
   try:
@@ -270,20 +280,6 @@ def require_same_run(folder: pathlib.Path, config: dict[str, Any]) -> None:
   if stored["dataset"]["sha256"] != now["dataset"]["sha256"]:
     began, here = stored["dataset"]["name"], now["dataset"]["folder"]
     raise UserError(f"--resume: {folder} was begun on a data set {began} with other content than {here} has")
-
-
-def require_same_start(folder: pathlib.Path, config: dict[str, Any]) -> None:
-  """Several processes train one run with the same flags, on the same data; `folder` holds what the first began.
-
-  Raises:
-    UserError: flags or data differ.
-  """
-  stored = runs.read_config(folder)
-  for name in IDENTITY:
-    if (theirs := stored["flags"].get(name)) != (ours := config["flags"].get(name)):
-      raise UserError(f"--{name}={ours} here, where process 0 has {theirs}; give all processes the same flags")
-  if stored["dataset"]["sha256"] != config["dataset"]["sha256"]:
-    raise UserError(f"{config['dataset']['folder']} has other content here than where process 0 reads it")
 
 
 def _what_decides(stored: dict[str, Any], now: dict[str, Any]):

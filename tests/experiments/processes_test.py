@@ -167,10 +167,10 @@ def test_a_lost_table_is_one_sentence(monkeypatch, capsys):
 def test_other_flags_or_data_than_process_0s_are_one_sentence(tmp_path, monkeypatch):
   config = {"flags": dict.fromkeys(train_request.IDENTITY, "same") | {"set": ["batch_size=8"]}}
   config |= {"dataset": {"sha256": {"obs": "0"}, "folder": "data/d"}}
-  monkeypatch.setattr(train_request.runs, "read_config", lambda folder: config)
-  train_request.require_same_start(tmp_path, config)
+  monkeypatch.setattr(processes.runs, "read_config", lambda folder: config)
+  processes.require_same_start(tmp_path, config)
   with pytest.raises(UserError, match=r"--set=\['batch_size=16'\] here, where process 0 has \['batch_size=8'\]"):
-    train_request.require_same_start(tmp_path, config | {"flags": config["flags"] | {"set": ["batch_size=16"]}})
+    processes.require_same_start(tmp_path, config | {"flags": config["flags"] | {"set": ["batch_size=16"]}})
   other = config["dataset"] | {"sha256": {"obs": "1"}}
   with pytest.raises(UserError, match="data/d has other content here than where process 0 reads it"):
-    train_request.require_same_start(tmp_path, config | {"dataset": other})
+    processes.require_same_start(tmp_path, config | {"dataset": other})
