@@ -21,7 +21,7 @@ import json
 import jax
 from absl import flags
 
-from experiments import launch, runs, settings
+from experiments import launch, provenance, runs, settings
 from experiments.benchmarks import environments, host_environments, road, traces, updates
 
 FLAGS = flags.FlagValues()
@@ -55,7 +55,7 @@ def main() -> None:
   wanted = [runs.choose("what", what, WHATS) for what in WHAT.value]
   launch.multiply_in(runs.choose("precision", PRECISION.value, settings.PRECISIONS))
   jax.config.update("jax_enable_compilation_cache", False)  # a compilation is measured, not a disk
-  told = {"device": runs.device(), "versions": runs.versions(), "repeats": REPEATS.value}
+  told = {"device": provenance.device(), "versions": provenance.versions(), "repeats": REPEATS.value}
   told |= {"precision": PRECISION.value}
   told |= dict.fromkeys(("ms", "naive_gflops", "matmul_gflops", "ratio"))  # null where they mean nothing
   for what in wanted:

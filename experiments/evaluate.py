@@ -6,7 +6,9 @@
 The curves go into learning_curve.png in the run's folder. Exit status: 0 done; 2 input or disk.
 """
 
+import importlib
 import pathlib
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -64,13 +66,14 @@ def main() -> None:
     )
   if FLAGS.render and FLAGS.seed is not None and FLAGS.seed not in meta["seeds"]:
     raise UserError(f"--seed={FLAGS.seed} is not of this run; it has {meta['seeds']}")
+  shown = picture(meta["task"], environment) if FLAGS.render else None
   returns = rollouts.evaluator(environment, learner, FLAGS.episodes)(jax.device_put(states))  # [seed, episode]
   print(runs.table(facts_of(config, meta, returns)))
   draw_curves(folder, config)
   if FLAGS.render:
     seed = meta["seeds"][0] if FLAGS.seed is None else FLAGS.seed
     state = jax.tree.map(lambda leaf: leaf[meta["seeds"].index(seed)], states)
-    render(environment, learner, state)
+    render(environment, learner, state, *shown)
 
 
 def matching_environment(meta):
@@ -80,9 +83,10 @@ def matching_environment(meta):
     UserError: it is not here.
   """
   task, trained = meta.get("task"), meta.get("environment", {})
-  if task not in settings.TASKS:
-    raise UserError(f"the checkpoint is of task {task!r}, which is not among {', '.join(settings.TASKS)}")
-  environment = runs.environment_of(task)
+  try:
+    environment = runs.environment_of(str(task))
+  except UserError as error:
+    raise UserError(f"the checkpoint is of task {task!r}, which is not here: {error}") from error
   if trained.get("observation_hash") != observation_hash(environment):
     raise UserError(
       f"the checkpoint was trained for {trained.get('name')} {trained.get('version')}, but {task} is "
@@ -140,15 +144,15 @@ def draw_curves(folder, config):
   print(f"learning curve: {picture}")
 
 
-def render(environment, learner, state):
-  """One episode into the file that --render names.
+def render(environment, learner, state, draw, look):
+  """One episode into the file that --render names; draw and look: see picture.
 
   Raises:
     UserError: it cannot be written.
   """
   path = pathlib.Path(FLAGS.render)
   play = played_on_the_host if isinstance(environment, HostEnvironment) else played
-  worlds, rewards, draw, look = play(environment, learner, state)
+  worlds, rewards = play(environment, learner, state)
   with runs.writing(path, "the run itself is untouched"):
     path.parent.mkdir(parents=True, exist_ok=True)
     animation.render(path, worlds, rewards, draw, **look)
@@ -156,22 +160,36 @@ def render(environment, learner, state):
 
 
 def played(environment, learner, state):
-  """An episode of a particle task. -> worlds, rewards, what draws a world, and what else animation.render is told."""
-  from marl_offline.environments import particle_picture
-
+  """An episode of a pure environment: worlds, rewards."""
   key = jax.random.fold_in(jax.random.key(rollouts.EVALUATION_KEY), FLAGS.episode)
-  worlds, rewards = rollouts.record_episode(environment, learner.act, state, key, learner.memory)
-  return worlds, rewards, lambda axes, world: particle_picture.draw(axes, environment.name, world), {}
+  return rollouts.record_episode(environment, learner.act, state, key, learner.memory)
 
 
 def played_on_the_host(environment, learner, state):
-  """The same of a robot: the very episode that the table counts under this number."""
-  from marl_offline.environments import mujoco_picture
+  """The same of a host environment: the very episode that the table counts under this number."""
+  return host_rollouts.record_episode(environment, learner, state, FLAGS.episode, rollouts.EVALUATION_KEY)
 
-  worlds, rewards = host_rollouts.record_episode(environment, learner, state, FLAGS.episode, rollouts.EVALUATION_KEY)
-  robot = mujoco_picture.robot(environment.name)
-  look = {"step_seconds": robot.seconds, "size": mujoco_picture.SIZE}
-  return worlds, rewards, lambda axes, world: mujoco_picture.draw(axes, robot, world), look
+
+def picture(task: str, environment) -> tuple[Callable, dict]:
+  """What draws a world of the task, (axes, world) -> None, and what else animation.render is told.
+
+  Raises:
+    UserError: it is a task of somebody's own, whose module has no draw.
+  """
+  if "." in task:
+    module = importlib.import_module(task)
+    if not hasattr(module, "draw"):
+      raise UserError(f"--render: {task} has no draw(axes, world), which paints a world of its own")
+    return module.draw, {}
+  if isinstance(environment, HostEnvironment):
+    from marl_offline.environments import mujoco_picture
+
+    robot = mujoco_picture.robot(environment.name)
+    look = {"step_seconds": robot.seconds, "size": mujoco_picture.SIZE}
+    return lambda axes, world: mujoco_picture.draw(axes, robot, world), look
+  from marl_offline.environments import particle_picture
+
+  return lambda axes, world: particle_picture.draw(axes, environment.name, world), {}
 
 
 if __name__ == "__main__":

@@ -4,12 +4,8 @@ import contextlib
 import dataclasses
 import difflib
 import errno
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
-import subprocess
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,8 +20,6 @@ from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import memory
 from marl_offline.types import Normalizer, Spec
-
-PACKAGES = ("marl_offline", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class UserError(ValueError):
@@ -48,44 +42,6 @@ def choose(flag: str, value: str, known: Iterable[str]) -> str:
   near = difflib.get_close_matches(value.lower(), known, n=1)
   hint = f" (did you mean {near[0]}?)" if near else ""
   raise UserError(f"--{flag}={value} is not known{hint}; known: {', '.join(known)}")
-
-
-def versions() -> dict[str, str]:
-  """Versions of Python and of what the numbers depend on."""
-  return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
-
-
-def _version(package: str) -> str:
-  """A checkout also works where it was copied to and never installed."""
-  try:
-    return importlib.metadata.version(package)
-  except importlib.metadata.PackageNotFoundError:
-    return "not installed"
-
-
-def commit() -> str | None:
-  """The commit of the source, with "+changes" where files differ from it; None outside a git checkout.
-
-  MARL_OFFLINE_COMMIT says it where the source was copied to a machine without its history.
-  """
-  if told := os.environ.get("MARL_OFFLINE_COMMIT"):
-    return told
-  root = pathlib.Path(__file__).resolve().parents[1]
-
-  def git(*words):
-    return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, timeout=20, check=True).stdout
-
-  try:
-    if pathlib.Path(git("rev-parse", "--show-toplevel").strip()).resolve() != root:
-      return None  # installed inside somebody else's repository
-    return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain", "-uno").strip() else "")
-  except (OSError, subprocess.SubprocessError):
-    return None
-
-
-def device() -> str:
-  """What the program runs on, such as "cpu" or "NVIDIA H200"."""
-  return jax.devices()[0].device_kind
 
 
 @contextlib.contextmanager
@@ -263,7 +219,7 @@ def table(facts: dict[str, Any]) -> str:
   )
   lines.append(f"{'IQM':14}{'':10}{facts['iqm']:14.1f}{told}")
   lines.append(f"{'data set':14}{dataset_mean:10.1f}{float(scores.normalized(task, dataset_mean)):14.1f}")
-  reference = scores.REFERENCES[task]
+  reference = scores.reference(task)
   lines.append("every seed plays the same episodes; std and interval are over seeds, not over episodes")
   lines.append(f"return: agents' mean of an episode's reward sum; 0 = {reference.random}, 100 = {reference.expert}")
   lines.append(f"({reference.source})")
@@ -276,7 +232,7 @@ def table(facts: dict[str, Any]) -> str:
 
 def scale(task: str) -> tuple[Callable, Callable]:
   """return -> normalised score, and back."""
-  reference = scores.REFERENCES[task]
+  reference = scores.reference(task)
   width = (reference.expert - reference.random) / 100.0
   return lambda raw: (raw - reference.random) / width, lambda score: reference.random + width * score
 
@@ -292,9 +248,12 @@ def environment_of(task: str) -> PureEnvironment | HostEnvironment:
   """The environment of a task's name.
 
   Raises:
-    UserError: the packages of its simulator are not installed.
+    UserError: there is no such task, it is no environment, or the packages of its simulator are not installed.
   """
   try:
-    return settings.TASKS[task]()
-  except ImportError as error:
+    environment = settings.load_task(task)()
+  except (ImportError, ValueError) as error:
     raise UserError(str(error)) from error
+  if not isinstance(environment, (PureEnvironment, HostEnvironment)):
+    raise UserError(f"--task={task}: make gave a {type(environment).__name__}, no environment of environments.api")
+  return environment

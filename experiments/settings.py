@@ -7,11 +7,14 @@ protocols beside it change what their names say and nothing else.
 import dataclasses
 import functools
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from experiments import hyperparameters
 from experiments.hyperparameters import CHEETAH, QUALITIES
 from marl_offline.environments import mujoco_agents, mujoco_partition, particle_tasks
+from marl_offline.environments.api import HostEnvironment, PureEnvironment
+from marl_offline.evaluation import scores
 
 PAPER_TASKS = {"spread": particle_tasks.spread, "tag": particle_tasks.tag, "world": particle_tasks.world}
 # spread for 3 to 10 agents. spread_3 is spread itself, on the scale of scores that serves all of them.
@@ -60,31 +63,54 @@ def load(algorithm: str):
   Raises:
     ValueError: there is no such algorithm.
   """
-  if "." not in algorithm:
-    _require("algorithm", algorithm, ALGORITHMS)
-    return importlib.import_module(f"marl_offline.algorithms.{algorithm}")
+  if "." in algorithm:
+    return _somebodys("algorithm", algorithm, ("Config", "make"))
+  _require("algorithm", algorithm, ALGORITHMS)
+  return importlib.import_module(f"marl_offline.algorithms.{algorithm}")
+
+
+def load_task(task: str) -> Callable[[], PureEnvironment | HostEnvironment]:
+  """What makes the task's environment: of ours, or the make of anybody's module by its dotted name.
+
+  Such a module has a REFERENCE too, the scores.Reference of its returns.
+
+  Raises:
+    ValueError: there is no such task.
+  """
+  if "." in task:
+    module = _somebodys("task", task, ("make", "REFERENCE"))
+    if not isinstance(module.REFERENCE, scores.Reference):
+      raise ValueError(f"--task {task}: its REFERENCE is {module.REFERENCE!r}, no evaluation.scores.Reference")
+    return module.make
+  _require("task", task, TASKS)
+  return TASKS[task]
+
+
+def _somebodys(flag: str, name: str, needed: tuple[str, ...]):
+  """Anybody's module by its dotted name; it has what is needed."""
   try:
-    module = importlib.import_module(algorithm)
+    module = importlib.import_module(name)
   except ImportError as error:
-    raise ValueError(f"--algorithm {algorithm}: cannot be imported: {error}") from error
-  if lacking := [name for name in ("Config", "make") if not hasattr(module, name)]:
-    raise ValueError(f"--algorithm {algorithm}: has no {' and no '.join(lacking)}")
+    raise ValueError(f"--{flag} {name}: cannot be imported: {error}") from error
+  if lacking := [each for each in needed if not hasattr(module, each)]:
+    raise ValueError(f"--{flag} {name}: has no {' and no '.join(lacking)}")
   return module
 
 
 def paper(algorithm: str, task: str, quality: str) -> Run:
-  """The papers' protocol on the particle tasks and HalfCheetah 2x3, whose settings other robots share.
+  """The papers' protocol on the particle tasks and HalfCheetah 2x3, whose settings other robots share, and on tasks of
+  somebody's own, for which there is none, that of spread.
 
   Raises:
     ValueError: unknown algorithm, task or quality.
   """
   config = load(algorithm).Config()
-  _require("task", task, TASKS)
+  load_task(task)
   _require("quality", quality, QUALITIES)
   like = family(task)
   config = hyperparameters.sized(config, like)
   config, source = hyperparameters.PAPER.get(algorithm, hyperparameters.somebodys)(config, like, quality)
-  if task in MUJOCO_TASKS and like != task:
+  if (task in MUJOCO_TASKS and like != task) or "." in task:
     source = f"{source}; no paper's for {task}: those of {like}"
   steps = GRADIENT_STEPS[like]
   return Run(config, steps, steps // EVALUATE_EVERY[like], EPISODES[like], LOG_EVERY[like], "mean", source)
@@ -92,7 +118,7 @@ def paper(algorithm: str, task: str, quality: str) -> Run:
 
 def family(task: str) -> str:
   """The task of the papers whose settings serve this one: spread's serve any number of agents, HalfCheetah's robots."""
-  return CHEETAH if task in MUJOCO_TASKS else "spread" if task in MORE_AGENTS else task
+  return CHEETAH if task in MUJOCO_TASKS else "spread" if task in MORE_AGENTS or "." in task else task
 
 
 def quick(algorithm: str, task: str, quality: str) -> Run:

@@ -42,7 +42,7 @@ def changes(algorithm: str, flag_values: flags.FlagValues) -> tuple[str, ...]:
   Raises:
     UserError: there is no such algorithm.
   """
-  config = train_request.algorithm("algorithms", algorithm).Config
+  config = train_request.named("algorithms", algorithm, settings.ALGORITHMS, settings.load).Config
   has = any(field.name == "ensemble_size" for field in dataclasses.fields(config))
   return ((f"ensemble_size={flag_values.ensemble_size}",) if has else ()) + tuple(flag_values.set)
 
@@ -198,8 +198,8 @@ def _recipe(points: Sequence[Point]) -> list[str]:
     f"Critics of every algorithm: {told(sizes) or 'none'}. Final greedy policy after {told(steps)} gradient steps, "
     f"{told(episodes)} episodes a seed; no online episode was spent on choosing anything. ms an update: of one seed, "
     "on a machine that may have done other work too.",
-    *(f"{task}: 0 = {scores.REFERENCES[task].random}, 100 = {scores.REFERENCES[task].expert} "
-      f"({scores.REFERENCES[task].source})." for task in sorted({cell["task"] for cell in found})),
+    *(f"{task}: 0 = {scores.reference(task).random}, 100 = {scores.reference(task).expert} "
+      f"({scores.reference(task).source})." for task in sorted({cell["task"] for cell in found})),
     f"Trained with {'; '.join(sorted(devices))}; commits {', '.join(sorted(commits))}.",
   ]  # fmt: skip
 

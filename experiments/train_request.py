@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from absl import flags
@@ -20,7 +21,12 @@ flags.DEFINE_string(
   f"one of {', '.join(settings.ALGORITHMS)}; or a module of your own by its dotted name, with a Config and a make",
   flag_values=FLAGS,
 )
-flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
+flags.DEFINE_string(
+  "task",
+  "spread",
+  f"one of {', '.join(settings.TASKS)}; or a module of your own by its dotted name, with a make and a REFERENCE",
+  flag_values=FLAGS,
+)
 flags.DEFINE_string(
   "quality",
   "medium-replay",
@@ -181,16 +187,16 @@ def team_flags() -> tuple[str | None, int | None, int | None]:
   return FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id
 
 
-def algorithm(flag: str, name: str):
-  """The algorithm's module, see settings.load.
+def named(flag: str, name: str, known: Iterable[str], load: Callable[[str], Any]):
+  """load(name), of one of the known, or of a module of somebody's own by its dotted name.
 
   Raises:
     UserError: there is none; of our own the nearest name is told.
   """
   if "." not in name:
-    runs.choose(flag, name, settings.ALGORITHMS)
+    runs.choose(flag, name, known)
   try:
-    return settings.load(name)
+    return load(name)
   except ValueError as error:
     raise UserError(str(error)) from error
 
@@ -202,16 +208,15 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
     UserError: an unknown name or a wrong type, or evaluations that do not fall on whole periods of the actors, or on
       the end of the updates that fit a model of the behavior.
   """
-  algorithm("algorithm", given["algorithm"])
-  for name, known in (
-    ("task", settings.TASKS),
-    ("quality", settings.QUALITIES),
-    ("protocol", settings.PROTOCOLS),
-    ("precision", settings.PRECISIONS),
-  ):
-    runs.choose(name, given[name], known)
-  if given["task"] not in scores.REFERENCES:
+  named("algorithm", given["algorithm"], settings.ALGORITHMS, settings.load)
+  named("task", given["task"], settings.TASKS, settings.load_task)
+  known = {"quality": settings.QUALITIES, "protocol": settings.PROTOCOLS, "precision": settings.PRECISIONS}
+  for name, values in known.items():
+    runs.choose(name, given[name], values)
+  if "." not in given["task"] and given["task"] not in scores.REFERENCES:
     raise UserError(f"--task={given['task']} cannot be scored: what scores 0 and 100 on it is not known here yet")
+  if "." in given["task"] and not given["dataset"]:
+    raise UserError(f"--task={given['task']} is not ours, and no data of it are made here; --dataset names its folder")
   run = settings.PROTOCOLS[given["protocol"]](given["algorithm"], given["task"], given["quality"])
   for item in given["set"]:
     runs.choose("set", item.partition("=")[0], [field.name for field in dataclasses.fields(run.config)])

@@ -6,7 +6,7 @@ import shutil
 import uuid
 from typing import Any
 
-from experiments import runs, settings, train_request
+from experiments import provenance, runs, settings, train_request
 from experiments.recipes import Recipe
 from experiments.runs import UserError
 from marl_offline.datasets import storage
@@ -120,7 +120,7 @@ def describe_run(request: train_request.Request, data: runs.Data) -> dict[str, A
     "dataset": {name: card[name] for name in ("name", "task", "quality", "version", "origin", "sha256")}
     | {"folder": str(data.folder), "mean_return": data.mean_return}
     | {name: card[name] for name in ("caveat",) if name in card},
-    "versions": runs.versions(),
-    "commit": runs.commit(),
-    "device": runs.device(),
+    "versions": provenance.versions(),
+    "commit": provenance.commit(),
+    "device": provenance.device(),
   }

@@ -1,5 +1,6 @@
 """Normalised scores: 0 is uniform play, 100 the reference expert. The one table of references, each with its source."""
 
+import importlib
 from typing import NamedTuple
 
 import numpy as np
@@ -63,13 +64,24 @@ REFERENCES |= {
 }
 
 
+def reference(task: str) -> Reference:
+  """A task's scale: of one of ours by its name, of anybody's by the dotted name of the module that holds REFERENCE.
+
+  Raises:
+    ValueError: none is known for the task; none is guessed.
+  """
+  if "." in task:
+    return importlib.import_module(task).REFERENCE
+  if task not in REFERENCES:
+    raise ValueError(f"no reference returns for task {task!r}; known: {sorted(REFERENCES)}")
+  return REFERENCES[task]
+
+
 def normalized(task: str, raw):
   """100 (raw - random) / (expert - random), elementwise. A float or an array -> the same shape.
 
   Raises:
-    ValueError: no reference is known for the task; none is guessed.
+    ValueError: see reference.
   """
-  if task not in REFERENCES:
-    raise ValueError(f"no reference returns for task {task!r}; known: {sorted(REFERENCES)}")
-  reference = REFERENCES[task]
-  return 100.0 * (np.asarray(raw, np.float64) - reference.random) / (reference.expert - reference.random)
+  scale = reference(task)
+  return 100.0 * (np.asarray(raw, np.float64) - scale.random) / (scale.expert - scale.random)

@@ -55,7 +55,7 @@ def test_render_a_robot(run, tmp_path, monkeypatch):
   path = tmp_path / "hop.gif"
 
   def main():
-    evaluate.render(hopper, learner, np.float32(1.0))
+    evaluate.render(hopper, learner, np.float32(1.0), *evaluate.picture("hopper_3x1", hopper))
 
   status, out, err = binaries.call(main, evaluate.FLAGS, f"--render={path}", "--episode=2")
   assert status == 0, err

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import launch, runs
+from experiments import launch, provenance
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def test_a_gpu_is_told_how_to_multiply(on_gpu, precision, told):
 
 
 def test_a_copy_that_is_not_installed_says_so(monkeypatch):
-  monkeypatch.setattr(runs, "PACKAGES", ("jax", "marl_offline_of_nobody"))
-  versions = runs.versions()
+  monkeypatch.setattr(provenance, "PACKAGES", ("jax", "marl_offline_of_nobody"))
+  versions = provenance.versions()
   assert versions["marl_offline_of_nobody"] == "not installed" and versions["jax"] == jax.__version__
 
 
 def test_a_copy_without_history_is_told_its_commit(monkeypatch):
   monkeypatch.setenv("MARL_OFFLINE_COMMIT", "0123abcd")
-  assert runs.commit() == "0123abcd"
+  assert provenance.commit() == "0123abcd"

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import collect, locks, runs, train, train_request
+from experiments import collect, locks, provenance, train, train_request
 from marl_offline.evaluation import curves, rollouts, scores
 from marl_offline.training import checkpoints, logs, memory, trainer
 from tests.experiments import binaries
@@ -88,7 +88,7 @@ def test_the_run_folder_keeps_the_contract(finished):
   np.testing.assert_allclose(best, values.mean(axis=2).max(axis=1), rtol=1e-6)
   config = json.loads((run / "config.json").read_text())
   assert config["run"]["config"]["batch_size"] == 8
-  assert config["flags"]["quality"] == "medium-replay" and config["commit"] == runs.commit()
+  assert config["flags"]["quality"] == "medium-replay" and config["commit"] == provenance.commit()
 
 
 def test_the_policy_loads_from_the_run_folder(finished):

@@ -1,0 +1,69 @@
+"""The binaries take a task of somebody's own by its dotted name, from training to the film of an episode."""
+
+import sys
+import types
+
+import pytest
+
+from experiments import compare, evaluate, stuck_policies, train, train_request
+from tests.experiments import binaries, own_task
+
+NAME = own_task.__name__
+TINY = ("--algorithm=cfcql", "--set=batch_size=32", "--set=hidden_size=16", "--set=num_proposals=2", "--set=alpha=0.1")
+TINY += ("--gradient_steps=300", "--evaluations=2", "--episodes=50")
+
+
+def call(binary, flag_values, *arguments):
+  status, out, err = binaries.call(binary.main, flag_values, *arguments)
+  assert status == 0, err
+  return out
+
+
+def refused(*arguments):
+  status, _, err = binaries.call(train.main, train_request.FLAGS, *arguments)
+  return binaries.sentence(status, err)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("data") / "push-mine-v1"
+  own_task.save_data(folder)
+  return f"--dataset={folder}"
+
+
+def test_from_training_to_the_film(data, tmp_path, monkeypatch):
+  run = tmp_path / "run"
+  out = call(train, train_request.FLAGS, f"--task={NAME}", data, *TINY, f"--run_dir={run}")
+  assert "0 = 0.0, 100 = 3.0" in out and own_task.REFERENCE.source in out
+  score = float(next(line for line in out.splitlines() if line.startswith("seed 0")).split()[-1])
+  assert 60.0 < score < 130.0  # it learned, on the task's own scale
+  call(train, train_request.FLAGS, "--resume", f"--run_dir={run}")
+  out = call(evaluate, evaluate.FLAGS, f"--run_dir={run}", "--episodes=2", f"--render={tmp_path / 'film.png'}")
+  assert (tmp_path / "film.png").stat().st_size > 1000
+  call(compare, compare.FLAGS, f"--run={run}", f"--out={tmp_path / 'out'}")
+  call(stuck_policies, stuck_policies.FLAGS, f"--run_dir={run}", f"--out={tmp_path / 'out'}")
+  monkeypatch.delattr(own_task, "draw")
+  status, _, err = binaries.call(evaluate.main, evaluate.FLAGS, f"--run_dir={run}", f"--render={tmp_path / 'x.png'}")
+  assert "has no draw(axes, world)" in binaries.sentence(status, err)
+  monkeypatch.setitem(sys.modules, NAME, None)
+  status, _, err = binaries.call(evaluate.main, evaluate.FLAGS, f"--run_dir={run}")
+  assert f"the checkpoint is of task '{NAME}', which is not here" in binaries.sentence(status, err)
+
+
+def test_what_is_no_task_is_one_sentence(data, tmp_path, monkeypatch):
+  run = f"--run_dir={tmp_path / 'run'}"
+  assert "--task no.such: cannot be imported: No module named 'no'" in refused("--task=no.such", data, run)
+  assert "--task tests.games: has no make and no REFERENCE" in refused("--task=tests.games", data, run)
+  assert f"--task={NAME} is not ours, and no data of it are made here" in refused(f"--task={NAME}", run)
+  binaries.make_data("spread", "random", tmp_path)
+  other = f"--dataset={tmp_path / 'spread-random-v1'}"
+  assert "was made for task 'spread' where the environment push" in refused(
+    f"--task={NAME}", "--quality=random", other, run
+  )
+  monkeypatch.setattr(own_task, "REFERENCE", (3.0, 0.0))
+  assert "its REFERENCE is (3.0, 0.0), no evaluation.scores.Reference" in refused(f"--task={NAME}", data, run)
+  monkeypatch.undo()
+  monkeypatch.setattr(own_task, "make", lambda: types.SimpleNamespace(name="push"))
+  assert f"--task={NAME}: make gave a SimpleNamespace, no environment of environments.api" in refused(
+    f"--task={NAME}", data, run
+  )
