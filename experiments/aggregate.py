@@ -2,7 +2,8 @@
 
   python -m experiments.aggregate --cells runs/table/cells --of spacql
 
-Nothing is trained. Writes into --out:
+Nothing is trained. Of each task and quality the newest version of the data set counts, unless --datasets names others:
+versions are other data, and no average is taken over both. Writes into --out:
 
 aggregate.md, aggregate.json, aggregate.png: as arXiv:2108.13264 proposes, over the normalised scores of the final
 policies. Against each other algorithm, on the data sets where both have cells: the probability that a seed of --of is
@@ -17,7 +18,7 @@ normalized_score, each a list of one number, the mean over the evaluation's epis
 holds the same of the final policy. That is not the best policy over training, evaluated anew with ten times the
 episodes, as arXiv:2209.10485 has it: choosing that one would spend online episodes. marl-eval asks for the same
 algorithms, seeds and numbers of evaluations on all tasks; what stands against that is said at the end. --algorithms,
---tasks, --qualities and --num_seeds cut a part out that fits.
+--tasks, --qualities, --datasets and --num_seeds cut a part out that fits.
 """
 
 import collections
@@ -29,6 +30,7 @@ import numpy as np
 from absl import flags
 
 from experiments import aggregate_view, cells, launch, metric_curves, runs, settings, table_view
+from marl_offline.datasets import storage
 from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import logs
@@ -39,6 +41,9 @@ flags.DEFINE_string("of", "spacql", "who is compared with each other one", flag_
 flags.DEFINE_list("algorithms", [], "only these; default all that have cells", flag_values=FLAGS)
 flags.DEFINE_list("tasks", [], "only these; default all", flag_values=FLAGS)
 flags.DEFINE_list("qualities", [], "only these; default all", flag_values=FLAGS)
+flags.DEFINE_list(
+  "datasets", [], "only these, such as spread-expert-v1; default the newest version of each", flag_values=FLAGS
+)
 flags.DEFINE_integer("num_seeds", None, "of each cell, and no cell with fewer", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_string("environment", "mpe", "name in marl_eval.json", flag_values=FLAGS)
 flags.DEFINE_string("out", "runs/table", "folder of the files", flag_values=FLAGS)
@@ -72,8 +77,16 @@ def read(folders: Sequence[str]) -> Grid:
   return {name: dict(sorted(row.items(), key=lambda item: table_view.order(item[1]))) for name, row in found.items()}
 
 
-def chosen(grid: Grid, algorithms, tasks, qualities, num_seeds: int | None) -> Grid:
-  """The part of it that the flags ask for; empty lists ask for all.
+def newest(every: Sequence[dict]) -> set[str]:
+  """The cells' data sets without those that have a newer version, and without variants (v1.seed1) of what is there."""
+  names = collections.defaultdict(set)
+  for cell in every:
+    names[cell["task"], cell["quality"]].add(cell["dataset"]["name"])
+  return set().union(*({found} if (found := storage.newest(known, *of)) else known for of, known in names.items()))
+
+
+def chosen(grid: Grid, algorithms, tasks, qualities, datasets, num_seeds: int | None) -> Grid:
+  """The part of it that the flags ask for; empty lists ask for all, and for the newest data sets.
 
   Raises:
     UserError: a name that no cell has, or nothing is left.
@@ -83,15 +96,18 @@ def chosen(grid: Grid, algorithms, tasks, qualities, num_seeds: int | None) -> G
     ("algorithms", algorithms, grid),
     ("tasks", tasks, {cell["task"] for cell in every}),
     ("qualities", qualities, {cell["quality"] for cell in every}),
+    ("datasets", datasets, {cell["dataset"]["name"] for cell in every}),
   ):
     for name in asked:
       runs.choose(flag, name, sorted(known))
+  wanted = set(datasets) or newest(every)
   kept = {
     name: {
       place: cell
       for place, cell in row.items()
       if (not tasks or cell["task"] in tasks)
       and (not qualities or cell["quality"] in qualities)
+      and cell["dataset"]["name"] in wanted
       and len(cell["seeds"]) >= (num_seeds or 1)
     }
     for name, row in grid.items()
@@ -205,7 +221,8 @@ def not_rectangular(file: dict) -> list[str]:
 def main() -> None:
   """The binary."""
   out = pathlib.Path(FLAGS.out)
-  grid = chosen(read(FLAGS.cells), FLAGS.algorithms, FLAGS.tasks, FLAGS.qualities, FLAGS.num_seeds)
+  asked = (FLAGS.algorithms, FLAGS.tasks, FLAGS.qualities, FLAGS.datasets)
+  grid = chosen(read(FLAGS.cells), *asked, FLAGS.num_seeds)
   runs.choose("of", FLAGS.of, grid)
   facts = {
     "against_each": against_each(grid, FLAGS.of, FLAGS.num_seeds),

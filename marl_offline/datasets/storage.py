@@ -19,7 +19,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -51,13 +51,18 @@ def find(data_dir: str | os.PathLike, task: str, quality: str, version: str | No
     DataError: there is none; the message lists the data sets that are there.
   """
   there = sorted(path.parent.name for path in pathlib.Path(data_dir).glob(f"*/{CARD}") if path.parent.name[0] != ".")
-  wanted = re.escape(version) if version else r"v\d+"
-  matches = [name for name in there if re.fullmatch(re.escape(f"{task}-{quality}-") + wanted, name)]
-  if not matches:
-    name = f"{task}-{quality}" + (f"-{version}" if version else "")
-    raise DataError(f"{data_dir}: holds no data set {name}; there are {', '.join(there) or 'none'}")
-  newest = matches[0] if version else max(matches, key=lambda name: int(name.rpartition("-v")[2]))
-  return pathlib.Path(data_dir) / newest
+  name = f"{task}-{quality}-{version}" if version else newest(there, task, quality)
+  if name not in there:
+    asked = name or f"{task}-{quality}"
+    raise DataError(f"{data_dir}: holds no data set {asked}; there are {', '.join(there) or 'none'}")
+  return pathlib.Path(data_dir) / name
+
+
+def newest(names: Iterable[str], task: str, quality: str) -> str | None:
+  """Of the data sets' names the task's and quality's that is plainly numbered and newest: v10 after v9."""
+  of_it = re.escape(f"{task}-{quality}-") + r"v\d+"
+  numbered = [name for name in names if re.fullmatch(of_it, name)]
+  return max(numbered, key=lambda name: int(name.rpartition("-v")[2]), default=None)
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------

@@ -134,6 +134,24 @@ def test_cells_of_other_data_or_length_stand_apart(trained):
   assert aggregate.place_of(cell | {"gradient_steps": 20}) == "spread-expert-v1, 20 updates"
 
 
+def test_the_newest_data_of_each_quality_count_unless_others_are_named(trained, tmp_path):
+  names = ["random-v1", "random-v1.seed1", "expert-v1", "expert-v2", "expert-v10", "expert-v2.rows9", "odd-v1.seed1"]
+  for number, name in enumerate(names):
+    cell = made(trained[1], "bc", name.split("-")[0], [number])
+    cell["dataset"]["name"], cell["settings_of"] = f"spread-{name}", "expert"
+    cells.save(tmp_path / "cells" / f"{number}.json", cell)
+
+  def data_sets(*arguments):
+    status, _, err = call(tmp_path, "--of=bc", *arguments)
+    assert status == 0, err
+    return json.loads((tmp_path / "out" / "aggregate.json").read_text())["profiles"]["datasets"]
+
+  assert sorted(data_sets()) == ["spread-expert-v10", "spread-odd-v1.seed1", "spread-random-v1"]
+  assert data_sets("--datasets=spread-expert-v1,spread-expert-v2") == ["spread-expert-v1", "spread-expert-v2"]
+  refused = binaries.sentence(*call(tmp_path, "--of=bc", "--datasets=spread-expert-v3")[::2])
+  assert "--datasets=spread-expert-v3 is not known (did you mean" in refused
+
+
 def test_the_committed_cells_can_be_taken_together(tmp_path):
   flags = (f"--cells={ROOT / 'results/mpe/cells'}", f"--out={tmp_path}")
   status, out, err = binaries.call(aggregate.main, aggregate.FLAGS, *flags)
