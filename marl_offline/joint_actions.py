@@ -6,21 +6,24 @@ who forgot.
 
 import itertools
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+_BATCH = "add the batch with jax.vmap"
 
 
 def _require_one_transition(data_action: jax.Array, policy_action: jax.Array) -> None:
   if data_action.ndim != 2 or data_action.shape != policy_action.shape:
     shapes = f"{data_action.shape} and {policy_action.shape}"
-    raise ValueError(f"actions of one transition, [N, A] both, are wanted, not {shapes}; add the batch with jax.vmap")
+    raise ValueError(f"actions of one transition, [N, A] both, are wanted, not {shapes}; {_BATCH}")
 
 
 def replace_k(key: jax.Array, data_action: jax.Array, policy_action: jax.Array, k: jax.Array | int) -> jax.Array:
   """k agents drawn uniformly act by policy, the rest as the data did. [N, A], [N, A] -> [N, A]."""
   _require_one_transition(data_action, policy_action)
+  if jnp.ndim(k):
+    raise ValueError(f"k is one number, not of shape {jnp.shape(k)}; {_BATCH}")
   rank = jax.random.permutation(key, data_action.shape[0])  # [N]
   return jnp.where((rank < k)[:, None], policy_action, data_action)
 
@@ -60,7 +63,9 @@ def replace_every_subset(data_action: jax.Array, policy_action: jax.Array) -> ja
 
 def counterfactual(action: jax.Array, proposals: jax.Array) -> jax.Array:
   """Row (m, i): agent i plays its m-th proposal, the others the data. [N, A], [M, N, A] -> [M, N, N, A]."""
-  chex.assert_equal_shape([action, proposals[0]])
+  if action.ndim != 2 or proposals.shape[1:] != action.shape:
+    shapes = f"{action.shape} and {proposals.shape}"
+    raise ValueError(f"one transition, [N, A], and its proposals, [M, N, A], are wanted, not {shapes}; {_BATCH}")
   return jax.vmap(replace_one, in_axes=(None, 0))(action, proposals)
 
 

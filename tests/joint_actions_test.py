@@ -66,6 +66,9 @@ def test_a_batch_without_vmap_is_refused(batch):
     lambda: joint_actions.replace_each_k(jax.random.key(0), action, action),
     lambda: joint_actions.replace_one(action, action),
     lambda: joint_actions.replace_every_subset(action, action),
+    lambda: joint_actions.counterfactual(action, jnp.zeros((batch, 5, 3, 2))),
+    lambda: joint_actions.counterfactual(action[0], jnp.zeros((batch, 5, 3, 2))),
+    lambda: joint_actions.replace_k(jax.random.key(0), action[0], action[0], jnp.arange(batch)),
   ):
     with pytest.raises(ValueError, match=r"add the batch with jax\.vmap"):
       replace()

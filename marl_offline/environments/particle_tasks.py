@@ -201,6 +201,12 @@ def frozen_prey(task: str) -> dict[str, np.ndarray]:
 
 def _environment(name: str, version: str, scenario: Scenario, step: Callable) -> PureEnvironment:
   obs = jax.eval_shape(lambda key: scenario.observe(scenario.reset(key)), jax.random.key(0)).shape
+
+  def checked(state, action, key):
+    if jnp.shape(action) != (wanted := (scenario.num_learned, 2)):  # an index beyond an array's end takes its last
+      raise ValueError(f"{name}: actions have shape {jnp.shape(action)}; expected {wanted}, [N, A]")
+    return step(state, action, key)
+
   return PureEnvironment(
     name=name,
     version=version,
@@ -211,7 +217,7 @@ def _environment(name: str, version: str, scenario: Scenario, step: Callable) ->
     horizon=HORIZON,
     reset=scenario.reset,
     observe=scenario.observe,
-    step=step,
+    step=checked,
   )
 
 

@@ -29,7 +29,8 @@ def action_log_likelihood(decoded: jax.Array, action: jax.Array, sd: float) -> j
 
 def latent_log_ratio(latent: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
   """log N(z; 0, 1) - log q(z|s, a), summed over z: a sample's importance. [..., Z], mean and log_std alike -> [...]."""
-  return jnp.sum(norm.logpdf(latent) - norm.logpdf(latent, mean, jnp.exp(log_std)), axis=-1)
+  own = norm.logpdf((latent - mean) * jnp.exp(-log_std)) - log_std  # exp(2 log_std) underflows
+  return jnp.sum(norm.logpdf(latent) - own, axis=-1)
 
 
 def importance_log_density(log_likelihood: jax.Array, log_ratio: jax.Array) -> jax.Array:

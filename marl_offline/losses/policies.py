@@ -58,7 +58,8 @@ def td3_bc_objective(q: jax.Array, action: jax.Array, data_action: jax.Array, al
 def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, action: jax.Array) -> jax.Array:
   """log N(a; mean, diag exp(2 log_std)), summed over the action's numbers. [..., A] thrice -> [...]."""
   chex.assert_equal_shape([mean, log_std, action])
-  return jnp.sum(jax.scipy.stats.norm.logpdf(action, mean, jnp.exp(log_std)), axis=-1)
+  standardised = (action - mean) * jnp.exp(-log_std)  # exp(2 log_std) underflows, and its gradient sooner
+  return jnp.sum(jax.scipy.stats.norm.logpdf(standardised) - log_std, axis=-1)
 
 
 def weighted_likelihood(weight: jax.Array, log_prob: jax.Array) -> jax.Array:

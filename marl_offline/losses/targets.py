@@ -29,6 +29,8 @@ def individual_targets(reward: jax.Array, discount: jax.Array, next_q: jax.Array
   next_q [E, ..., N], its entry i with agent i alone acting by policy; reward and discount [...] -> [..., N].
   """
   value = jnp.min(next_q, axis=0)
+  reward, discount = jnp.asarray(reward), jnp.asarray(discount)
+  chex.assert_equal_shape([reward, discount, value[..., 0]])
   return td_target(*(jnp.broadcast_to(x[..., None], value.shape) for x in (reward, discount)), value)
 
 
@@ -54,7 +56,7 @@ def partial_replacement_target(
 
   next_q [E, ..., K], weight [..., K] or [K] summing to 1, reward and discount [...] -> [...].
   """
-  return td_target(reward, discount, jnp.sum(weight * jnp.min(next_q, axis=0), axis=-1))
+  return td_target(reward, discount, _mixture(weight, jnp.min(next_q, axis=0)))
 
 
 def own_partial_replacement_targets(
@@ -65,5 +67,13 @@ def own_partial_replacement_targets(
   partial_replacement_target without the minimum: members that share no target stay apart. next_q [E, ..., K], weight
   [..., K] or [K] summing to 1, reward and discount [...] -> [E, ...].
   """
-  value = jnp.sum(weight * next_q, axis=-1)
+  value = _mixture(weight, next_q)
+  reward, discount = jnp.asarray(reward), jnp.asarray(discount)
+  chex.assert_equal_shape([reward, discount, value[0]])
   return td_target(*(jnp.broadcast_to(x, value.shape) for x in (reward, discount)), value)
+
+
+def _mixture(weight: jax.Array, value: jax.Array) -> jax.Array:
+  """sum_k w_k V_k. weight [..., K] or [K], value [..., K] -> [...]; a weight of another K is refused, not repeated."""
+  chex.assert_axis_dimension(weight, -1, value.shape[-1])
+  return jnp.sum(weight * value, axis=-1)

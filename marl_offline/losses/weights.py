@@ -5,8 +5,13 @@ import jax.numpy as jnp
 
 
 def disagreement(q: jax.Array) -> jax.Array:
-  """u = sqrt(Var_e Q_e), biased variance: SPaCQL, arXiv:2511.07629 equation 7. q [E, ...] -> [...]."""
-  return jnp.std(q, axis=0)
+  """u = sqrt(Var_e Q_e), biased variance: SPaCQL, arXiv:2511.07629 equation 7. q [E, ...] -> [...].
+
+  Its gradient is 0 where all members agree, where a root of the variance has none.
+  """
+  variance = jnp.var(q, axis=0)
+  apart = variance > 0
+  return jnp.where(apart, jnp.sqrt(jnp.where(apart, variance, 1.0)), 0.0)
 
 
 def relative_disagreement(q: jax.Array) -> jax.Array:
@@ -48,7 +53,11 @@ def softmax_weights(value: jax.Array, temperature: float) -> jax.Array:
 
 
 def effective_share(weight: jax.Array) -> jax.Array:
-  """(sum w)^2 / (B sum w^2), how much of a batch its weights leave: 1 when all are alike, 1/B for one. [B] -> []."""
+  """(sum w)^2 / (B sum w^2), how much of a batch its weights leave: 1 when all are alike, 1/B for one.
+
+  Weights of any size, at least 0; of nothing but zeros 0. [B] -> [].
+  """
+  weight = weight / jnp.maximum(jnp.max(weight), jnp.finfo(weight.dtype).tiny)
   return jnp.square(jnp.mean(weight)) / jnp.maximum(jnp.mean(jnp.square(weight)), 1e-12)
 
 
@@ -70,4 +79,4 @@ def most_deviating(log_policy: jax.Array | float, log_behavior: jax.Array) -> ja
   the first.
   """
   log_ratio = jax.lax.stop_gradient(log_policy - log_behavior)
-  return jax.nn.one_hot(jnp.argmax(log_ratio, axis=-1), log_ratio.shape[-1])
+  return jax.nn.one_hot(jnp.argmax(log_ratio, axis=-1), log_ratio.shape[-1], dtype=log_ratio.dtype)

@@ -5,6 +5,7 @@ only the difference meets the weights again, and an input [B, M, N, S + N * A] i
 that are standardised already (input_statistics.py) and treats each row by itself, so a batch may be cut into blocks.
 """
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -32,15 +33,17 @@ class JointCritic(nn.Module):
 
   def __call__(self, state: jax.Array, action: jax.Array) -> jax.Array:
     """Q of B states at Q joint actions each. [B, S], [B, Q, N, A] -> [B, Q]."""
+    chex.assert_shape(action, (state.shape[0], None, self.num_agents, self.action_size))
     of_state, of_action = self._first_layer(state)
     return self._head(of_state, _rows(action) @ of_action, action.shape[:2])
 
   def counterfactual(self, state: jax.Array, action: jax.Array, proposals: jax.Array) -> jax.Array:
     """Q where agent i alone plays its m-th proposal. [B, S], [B, N, A], [B, M, N, A] -> [B, M, N]."""
+    chex.assert_shape(proposals, (state.shape[0], None, self.num_agents, self.action_size))
     of_state, of_action = self._first_layer(state)
     start = of_state + _rows(action) @ of_action  # [B, H]
     change = proposals - action[:, None]  # [B, M, N, A]
-    own = change[..., None, :] * np.eye(self.num_agents, dtype=np.float32)[:, :, None]  # [B, M, N, N, A], rest is 0
+    own = change[..., None, :] * np.eye(self.num_agents, dtype=change.dtype)[:, :, None]  # [B, M, N, N, A], rest is 0
     return self._head(start, _rows(own) @ of_action, proposals.shape[:3])
 
   def first_weights(self):

@@ -1,6 +1,8 @@
 """The papers' Bellman operators, exactly, on tables. arXiv:2511.07629 equations 1, 3, 4.
 
-Targets and subsets are the shipped ones, not copies: what holds here holds for what trains.
+Targets and subsets are the shipped ones, not copies: what holds here holds for what trains. So backups are constant
+under gradient, as targets are: a modulus of contraction is to be measured on pairs of tables, not by differentiation.
+Agents count from 0, numbers of them from 1.
 """
 
 import jax
@@ -45,12 +47,24 @@ def _backup(game: DecMDP, value: jax.Array) -> jax.Array:
 
 
 def individual_backup(game: DecMDP, behavior: jax.Array, policy: jax.Array, q: jax.Array, agent: int) -> jax.Array:
-  """T_i^ind Q: equation 1; agent i alone by policy."""
+  """T_i^ind Q: equation 1; agent i alone by policy.
+
+  Raises:
+    ValueError: agent is not one of 0..N-1.
+  """
+  if not 0 <= agent < game.num_agents:
+    raise ValueError(f"agent={agent} is none of the game's agents 0 to {game.num_agents - 1}")
   return _backup(game, subset_values(behavior, policy, q)[:, agent])
 
 
 def partial_backup(game: DecMDP, behavior: jax.Array, policy: jax.Array, q: jax.Array, k: int) -> jax.Array:
-  """T^(k) Q: equation 3."""
+  """T^(k) Q: equation 3.
+
+  Raises:
+    ValueError: k is not one of 1..N.
+  """
+  if not 1 <= k <= game.num_agents:
+    raise ValueError(f"k={k} agents are not to be had; k is 1 to {game.num_agents}")
   return _backup(game, partial_values(behavior, policy, q)[:, k - 1])
 
 

@@ -115,6 +115,16 @@ def test_spread_takes_other_numbers_of_agents(num_agents):
     assert observation_hash(environment) != observation_hash(particle_tasks.spread())
 
 
+@pytest.mark.parametrize("make", [particle_tasks.spread, particle_tasks.tag])
+def test_actions_of_other_agents_or_directions_are_refused(make):
+  """Of one agent less the prey's action would be the last predator's."""
+  environment = make()
+  world = environment.reset(jax.random.key(0))
+  for shape in ((2, 2), (4, 2), (3, 1), (1, 3, 2)):
+    with pytest.raises(ValueError, match=rf"{environment.name}: actions have shape \({shape[0]}, .*expected \(3, 2\)"):
+      environment.step(world, jnp.zeros(shape), jax.random.key(0))
+
+
 def test_no_agents_is_no_spread():
   with pytest.raises(ValueError, match="num_agents=0 must be at least 1"):
     particle_tasks.spread(0)

@@ -51,6 +51,11 @@ def test_gaussian_log_prob_by_hand():
   mean, log_std = jnp.array([0.5, 0.0]), jnp.array([0.0, 1.0])
   log_prob = losses.gaussian_log_prob(mean, log_std, jnp.array([0.5, np.e]))
   np.testing.assert_allclose(log_prob, -np.log(2 * np.pi) - 1.5, rtol=1e-6)
+  # of a std of e^-45, at the mean: 45 - log sqrt(2 pi), though its square is no float32; d/dlog_std is -1
+  narrow = jnp.array([-45.0])
+  value, slope = jax.value_and_grad(lambda log_std: losses.gaussian_log_prob(jnp.ones(1), log_std, jnp.ones(1)))(narrow)
+  np.testing.assert_allclose(value, 45 - np.log(2 * np.pi) / 2, rtol=1e-6)
+  np.testing.assert_allclose(slope, [-1.0])
 
 
 def test_weighted_likelihood_by_hand():

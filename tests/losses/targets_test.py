@@ -66,3 +66,14 @@ def test_own_targets_by_hand():
 def test_unequal_shapes_are_refused():
   with pytest.raises(AssertionError):
     losses.td_target(REWARD, DISCOUNT, jnp.zeros(2))
+  square, line = jnp.zeros((2, 3, 3, 4)), jnp.zeros(3)  # [E, T, B, N]: a line of T would be laid along B
+  per_row = jnp.zeros((2, 3, 4))  # [E, B, K]
+  for wrong in (
+    lambda: losses.individual_targets(line, line, square),
+    lambda: losses.averaged_target(jnp.zeros(()), jnp.zeros(()), square),
+    lambda: losses.own_partial_replacement_targets(line[:, None], line[:, None], per_row, jnp.ones(4) / 4),
+    lambda: losses.own_partial_replacement_targets(line, line, per_row, jnp.ones((3, 1))),
+    lambda: losses.partial_replacement_target(line, line, per_row, jnp.ones((3, 1))),
+  ):
+    with pytest.raises(AssertionError):
+      wrong()

@@ -22,6 +22,16 @@ def test_relative_disagreement_by_hand():
   np.testing.assert_allclose(losses.relative_disagreement(shifted), [0.0, 1.0, 3.0], rtol=1e-5)
 
 
+def test_disagreement_has_a_gradient_where_members_agree_too():
+  q = jnp.array([[0.0, 1.0, 2.0], [10.0, 13.0, 6.0]])
+  # of u = |q_1 - q_2| / 2, by the first member: sign / 2; of what is measured from itself: none
+  np.testing.assert_allclose(jax.grad(lambda q: losses.disagreement(q).sum())(q)[0], [-0.5, -0.5, -0.5], rtol=1e-6)
+  relative = jax.grad(lambda q: losses.relative_disagreement(q).sum())(q)
+  np.testing.assert_allclose(relative[0], [0.0, -0.5, 0.5], rtol=1e-6)  # +0.5 and -0.5 of entry 0 cancel
+  for same in (jnp.ones((3, 2)), q[:1]):  # members that agree, and one alone
+    np.testing.assert_array_equal(jax.grad(lambda q: losses.disagreement(q).sum())(same), 0.0)
+
+
 def test_members_that_agree_exactly_share_alike():
   np.testing.assert_allclose(losses.agreement_weights(jnp.ones((4, 3))), [1 / 3] * 3, rtol=1e-6)
 
@@ -65,6 +75,8 @@ def test_effective_share_by_hand():
   np.testing.assert_allclose(losses.effective_share(jnp.array([5.0, 0.0, 0.0, 0.0])), 0.25)
   np.testing.assert_allclose(losses.effective_share(jnp.array([3.0, 1.0])), 0.8)  # 4 / 5
   assert losses.effective_share(jnp.zeros(4)) == 0.0
+  for scale in (1e-20, 1e-7, 1e20):  # AWAC's weights are exponentials of differences of Q: no size is odd
+    np.testing.assert_allclose(losses.effective_share(scale * jnp.array([3.0, 1.0])), 0.8, rtol=1e-6)
 
 
 # agent 1's action is four times as likely as agent 2's: ratios pi / mu of 2 and 8, at temperature 1/2 weights
@@ -92,6 +104,7 @@ def test_deviation_weights_lie_between_uniform_and_one_hot():
 
 def test_most_deviating_takes_the_first_of_level_agents():
   np.testing.assert_array_equal(losses.most_deviating(0.0, jnp.array([3.0, 1.0, 1.0])), [0.0, 1.0, 0.0])
+  assert losses.most_deviating(0.0, jnp.zeros(3, jnp.bfloat16)).dtype == jnp.bfloat16
 
 
 def test_no_gradient_flows_through_agent_weights():

@@ -123,3 +123,19 @@ def test_a_feature_that_never_changes_is_harmless():
   state = state.at[:, 0].set(3.0)
   gradient = jax.grad(lambda p: jnp.sum(critic.queries(p, state, queries)))(params)
   assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
+
+
+def test_rows_of_another_batch_are_refused_and_half_precision_stays_half():
+  state, action, queries, proposals = inputs()
+  critic = CRITICS["data"](S, N, A, H)
+  params = critic.init(jax.random.key(0), state, queries)
+  for wrong in (jnp.tile(queries, (2, 1, 1, 1)), queries.swapaxes(0, 1), queries.swapaxes(2, 3)):
+    with pytest.raises(AssertionError):
+      critic.apply(params, state, wrong)
+  with pytest.raises(AssertionError):
+    critic.apply(params, state, action, proposals.swapaxes(0, 1), method="counterfactual")
+  params, state, action, queries, proposals = jax.tree.map(
+    lambda x: x.astype(jnp.bfloat16), (params, state, action, queries, proposals)
+  )
+  assert critic.apply(params, state, queries).dtype == jnp.bfloat16
+  assert critic.apply(params, state, action, proposals, method="counterfactual").dtype == jnp.bfloat16

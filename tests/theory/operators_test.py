@@ -78,3 +78,13 @@ def test_mixed_policies_are_distributions(setting):
   for chosen in np.ndindex(2, 2, 2):
     mixed = operators.mixed_policy(behavior, policy, np.array(chosen, bool))
     np.testing.assert_allclose(mixed.sum((1, 2, 3)), 1.0, rtol=1e-5)
+
+
+def test_there_is_no_agent_n_and_no_k_of_0(setting):
+  game, behavior, policy, pairs, _ = setting
+  for agent in (-1, AGENTS):
+    with pytest.raises(ValueError, match=f"agent={agent} is none of the game's agents 0 to 2"):
+      operators.individual_backup(game, behavior, policy, pairs[0, 0], agent)
+  for k in (0, AGENTS + 1):
+    with pytest.raises(ValueError, match=f"k={k} agents are not to be had; k is 1 to 3"):
+      operators.partial_backup(game, behavior, policy, pairs[0, 0], k)
