@@ -14,7 +14,6 @@ medium-expert too, and decentralized: a data set of each agent, without the othe
 import os
 import pathlib
 import tempfile
-import zipfile
 
 import jax
 from absl import flags
@@ -89,24 +88,51 @@ def open_library(
   """The shipped policies, or ones trained here, kept in <data_dir>/policies-seed<seed> for the next quality.
 
   Raises:
-    UserError: nothing is shipped of that name, the kept file is damaged, or training did not get far enough.
+    UserError: nothing is shipped of that name, the kept file is damaged or of another version of the task, another
+      process trains it, or training did not get far enough.
   """
   folder = pathlib.Path(data_dir) / f"policies-seed{seed}" if from_scratch else None
   try:
     if folder and not (folder / f"{name}.json").exists():
-      if isinstance(environment, HostEnvironment):
-        host_behaviors.train_library(environment, name, folder, seed)
-      else:
-        policies.save(folder, name, library.train(environment, seed))
+      train = host_behaviors.train_library if isinstance(environment, HostEnvironment) else train_library
+      train(environment, name, folder, seed)
     shelf = policies.load(name, folder)
-    if ("noise_std" in shelf.facts) != isinstance(environment, HostEnvironment):
-      raise ValueError("they are of the other learner (v1's or v2's); remove them to train anew")
+    require_library(shelf, environment)
     return shelf
   except FileNotFoundError as error:
+    if folder:
+      raise runs.UserError(f"{error.filename} is missing beside {name}.json; remove that to train anew") from error
     raise runs.UserError(f"no policies of {name} ship with this version; --from_scratch trains them") from error
-  except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+  except (ValueError, KeyError) as error:
     place = f"{folder / name}.*: " if folder else ""
     raise runs.UserError(f"{place}the policies of {name} cannot be made or read: {error}") from error
+
+
+def train_library(environment: PureEnvironment, name: str, folder: pathlib.Path, seed: int) -> None:
+  """A library of our own into folder/name.*, from nothing.
+
+  Raises:
+    ValueError: the run did not get as far as the data set's qualities need, or another process trains it.
+  """
+  with host_behaviors.alone(folder / f".training-{name}.lock"):
+    if not (folder / f"{name}.json").exists():  # else another process made it meanwhile
+      policies.save(folder, name, library.train(environment, seed))
+
+
+def require_library(shelf: policies.Library, environment) -> None:
+  """Nothing if the policies were trained in this environment, by the learner whose data are to be made.
+
+  Raises:
+    ValueError: they were not.
+  """
+  if ("noise_std" in shelf.facts) != isinstance(environment, HostEnvironment):
+    raise ValueError("they are of the other learner (v1's or v2's); remove them to train anew")
+  trained = shelf.facts["environment"]
+  if trained["observation_hash"] != observation_hash(environment):
+    raise ValueError(
+      f"they were trained in {shelf.facts['task']} {trained['version']}, and {environment.name} is "
+      f"{environment.version} here; remove them to train anew"
+    )
 
 
 def make(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path:

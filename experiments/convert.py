@@ -85,6 +85,7 @@ class Source(NamedTuple):
   licence: str
   behavior: str
   seed: int | None
+  published: published_data.Returns | None  # of these very files
 
 
 def omar(folder: pathlib.Path, task: str, quality: str) -> Source:
@@ -103,6 +104,7 @@ def omar(folder: pathlib.Path, task: str, quality: str) -> Source:
     published_data.UNSTATED,
     MATD3,
     seed,
+    published_data.returns("omar", task, quality),
   )
 
 
@@ -125,6 +127,7 @@ def omiga(place: pathlib.Path, task: str, quality: str) -> Source:
     published_data.UNSTATED,
     HAPPO,
     None,
+    published_data.returns("omiga", task, quality),
   )
 
 
@@ -145,6 +148,7 @@ def og_marl(folder: pathlib.Path, task: str, quality: str) -> Source:
     published_data.ELSEWHERE,
     behavior.get(task, "not in the files"),
     index,
+    published_data.returns("og_marl", task, quality),
   )
 
 
@@ -159,15 +163,17 @@ def pymarl(place: pathlib.Path, task: str, quality: str) -> Source:
   for name in ("seed_folder", "clip_actions"):
     if FLAGS[name].present:
       raise runs.UserError(f"--{name} is not of --kind=pymarl, whose data set is one file of discrete actions")
-  path = public_pymarl.find(place, task, quality)
-  published = path.stem == f"{task}_{quality.replace('-', '_')}" and published_data.returns("pymarl", task, quality)
+  path, known = public_pymarl.find(place, task, quality), quality.replace("_", "-")
+  is_theirs = path.stem == f"{task}_{quality.replace('-', '_')}"
+  published = published_data.returns("pymarl", task, known) if is_theirs else None
   return Source(
     "pymarl",
     lambda: public_pymarl.read(path, task, FLAGS.time_limit),
     f"{published_data.CFCQL}, by the name of the file {path.name}" if published else f"pymarl's episodes, {path.name}",
     published_data.UNSTATED if published else published_data.ELSEWHERE,
-    QMIX[quality] if published else "not in the files",
+    QMIX[known] if published else "not in the files",
     None,
+    published,
   )
 
 
@@ -202,7 +208,7 @@ def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to convert it again")
   episodes, notes = source.read()
   returns = episodes.returns()
-  published, difference = published_data.returns(kind, task, quality), ""
+  published, difference = source.published, ""
   drawn = episodes.rows_to_draw()
   never = 0 if drawn is None else episodes.num_rows - len(drawn)
   extra: dict[str, Any] = {"conversion": {"layout": kind} | notes | {"rows_never_drawn": never}}

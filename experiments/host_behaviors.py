@@ -54,20 +54,20 @@ def train_library(environment: HostEnvironment, name: str, folder: pathlib.Path,
       another process trains it.
     CheckpointError: what was kept cannot be read, or cannot be written.
   """
-  with _alone(folder / f".training-{name}.lock"):
+  with alone(folder / f".training-{name}.lock"):
     if not (folder / f"{name}.json").exists():  # else another process made it meanwhile
       _train_library(environment, name, folder, seed)
 
 
 @contextlib.contextmanager
-def _alone(path: pathlib.Path):
+def alone(path: pathlib.Path):
   """Refuses a second process.
 
   Raises:
     ValueError: it is the second.
   """
-  with locks.alone(path) as alone:
-    if not alone:
+  with locks.alone(path) as mine:
+    if not mine:
       raise ValueError(f"another process trains them in {path.parent}; wait for it or take another --seed")
     yield
 

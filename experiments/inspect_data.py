@@ -67,7 +67,7 @@ def card_lines(card):
     if isinstance(value, dict):
       yield key if value else f"{key:<20}-"
       yield from (f"  {name:<17} {_plain(entry)}" for name, entry in value.items())
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
+    elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
       shown = value if len(value) <= 6 else [*value[:3], None, *value[-3:]]
       yield f"{key:<20}{len(value)}"
       for entry in shown:
@@ -206,7 +206,7 @@ def draw(path, card, returns):
   from matplotlib import pyplot
 
   figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-  axes.hist(returns, bins=50, color="0.45")
+  axes.stairs(*cards.histogram(returns, 50), fill=True, color="0.45")
   axes.axvline(returns.mean(), color="tab:red", label=f"mean {returns.mean():.1f}")
   axes.set_title(f"{card.get('name', 'data set')} ({card.get('origin', '?')}), {len(returns)} episodes")
   axes.set_xlabel("return: sum over the episode, mean over agents")

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import uuid
 from importlib import resources
 from typing import Any
 
@@ -118,7 +119,9 @@ def save(folder: pathlib.Path, task: str, library: Library) -> None:
   np.savez_compressed(archive, **leaves)
   facts = json.dumps(library.facts, indent=1) + "\n"
   for name, content in ((f"{task}.npz", archive.getvalue()), (f"{task}.json", facts.encode())):
-    partial = folder / f".{name}.partial"  # the facts last and at once: where they lie, the library is whole
+    partial = (
+      folder / f".{name}.partial-{uuid.uuid4().hex[:8]}"
+    )  # the facts last and at once: where they lie, the library is whole
     try:
       partial.write_bytes(content)
       partial.rename(folder / name)
@@ -135,11 +138,16 @@ def load(task: str, folder: pathlib.Path | None = None) -> Library:
 
   Raises:
     FileNotFoundError: there is none.
-    ValueError: its facts lack something.
+    ValueError: it is damaged, or its facts lack something.
   """
   place = folder or resources.files("marl_offline.collection") / "policies"
-  with (place / f"{task}.npz").open("rb") as file, np.load(file) as arrays:
-    leaves = {name: array.astype(np.float32) for name, array in arrays.items()}
+  try:
+    with (place / f"{task}.npz").open("rb") as file, np.load(file) as arrays:
+      leaves = {name: array.astype(np.float32) for name, array in arrays.items()}
+  except FileNotFoundError:
+    raise
+  except Exception as error:  # a flipped bit ends in any of a dozen kinds
+    raise ValueError(f"{task}.npz is damaged: {type(error).__name__}: {error}") from error
   facts = json.loads((place / f"{task}.json").read_text())
   if missing := [name for name in ("kept", "qualities") if name not in facts]:
     raise ValueError(f"{task}.json has no {missing[0]}")

@@ -132,7 +132,10 @@ def _same(said, found) -> bool:
   number = isinstance(said, int | float) and not isinstance(said, bool)
   if isinstance(found, int):
     return number and said == found
-  return number and math.isclose(said, found, rel_tol=1e-5, abs_tol=1e-5)
+  try:
+    return number and math.isclose(said, found, rel_tol=1e-5, abs_tol=1e-5)
+  except OverflowError:  # an integer beyond all floats
+    return False
 
 
 def _short(value) -> str:
@@ -144,7 +147,7 @@ def require_match(card: Mapping[str, Any], environment: Any) -> None:
   """Nothing if the data set was made in this environment.
 
   environment is a PureEnvironment, or a mapping with its name, version and observation_hash (version and hash may be
-  left out and are then not compared). A card that names no environment (your own data) must have the same task name;
+  left out and are then not compared). Where a card names no environment (your own data) its task must have the name;
   the sizes must agree in any case.
 
   Raises:
@@ -153,7 +156,7 @@ def require_match(card: Mapping[str, Any], environment: Any) -> None:
   names = ("name", "version", "observation_hash", "num_agents", "obs_size", "action_size")
   get = environment.get if isinstance(environment, Mapping) else lambda name: getattr(environment, name, None)
   wanted = {name: get(name) for name in names}
-  made_in = card.get("environment") or {"name": card["task"]}
+  made_in = {"name": card["task"]} | (card.get("environment") or {})
   offered = {**{name: made_in.get(name) for name in names[:3]}, **{name: card.get(name) for name in names[3:]}}
   for name in names:
     if None not in (wanted[name], offered[name]) and wanted[name] != offered[name]:

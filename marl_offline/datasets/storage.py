@@ -95,6 +95,8 @@ def save(
   folder = pathlib.Path(folder).absolute()
   _refuse_existing(folder)
   check(episodes)
+  if isinstance(policies, str):
+    raise DataError(f"{CARD}: policies is {policies!r}; a list of what acted is expected")
   card = {"name": f"{task}-{quality}-{version}", "task": task, "quality": quality, "version": version}
   card |= {"origin": origin, "source": source, "environment": environment, "policies": list(policies), "seed": seed}
   card |= cards.measure(episodes)
@@ -174,15 +176,15 @@ def _write(path: pathlib.Path, blocks, header: dict[str, Any] | None = None) -> 
 def load(folder: str | os.PathLike, *, mmap: bool = True, verify: bool = True) -> tuple[Episodes, dict[str, Any]]:
   """A data set and its card. The arrays stay on disk, memory-mapped, unless mmap is False.
 
-  The card, the presence, type and length of every array are always checked; verify also reads all values: hashes,
+  The card, the presence, type and length of every array and where episodes end are always checked; verify also reads all values: hashes,
   finiteness, actions in [-1, 1], ends of episodes, and what the card says of counts, ranges and returns.
 
   Raises:
     DataError: the first fault, naming file, field, row and what was expected.
   """
   card, arrays, faults = _open(folder, mmap)
-  if not faults and verify:
-    faults = _content_faults(folder, card, arrays)
+  if not faults:
+    faults = _content_faults(folder, card, arrays) if verify else _layout_faults(folder, arrays)
   for fault in faults:
     raise DataError(fault)
   return Episodes(**arrays), card
@@ -232,6 +234,11 @@ def _read_card(folder: pathlib.Path) -> Any:
     raise DataError(f"{folder / CARD}: cannot be read ({error.strerror})") from None
   except (ValueError, RecursionError) as error:
     raise DataError(f"{folder / CARD}: is not JSON ({error})") from None
+
+
+def _layout_faults(folder, arrays: dict[str, np.ndarray]) -> Iterator[str]:
+  """Why the arrays are no data set, whatever their numbers."""
+  yield from (f"{pathlib.Path(folder) / fault.field}.npy: {fault.text}" for fault in checks.layout_faults(arrays))
 
 
 def _content_faults(folder, card: dict[str, Any], arrays: dict[str, np.ndarray]) -> Iterator[str]:

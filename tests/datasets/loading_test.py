@@ -169,3 +169,11 @@ def test_a_sound_set_has_no_faults(folder):
 def test_unverified_load_reads_no_values(folder):
   plant(folder, "obs", np.load(folder / "obs.npy") * np.float32(np.nan))
   assert np.isnan(storage.load(folder, verify=False)[0].obs).all()
+
+
+def test_an_unverified_load_refuses_what_is_no_data_set_at_all(folder):
+  ends = np.load(folder / "terminated.npy")
+  plant(folder, "terminated", ends.astype(np.float32))
+  refused(lambda: storage.load(folder, verify=False), "terminated.npy: holds float32 where bool is expected")
+  plant(folder, "terminated", ends[:-1])
+  refused(lambda: storage.load(folder, verify=False), "they must be equal")

@@ -227,3 +227,6 @@ def test_your_own_data_matches_by_task_and_sizes(tmp_path):
   storage.require_match(card, {"name": "made", "version": "v1", "num_agents": 2})
   refused(lambda: storage.require_match(card, {"name": "other"}), "'made'", "'other'")
   refused(lambda: storage.require_match(card, {"name": "made", "num_agents": 3}), "num_agents 2", "3")
+  nameless = card | {"environment": {"version": "v1"}}  # of its task, then
+  storage.require_match(nameless, {"name": "made", "version": "v1"})
+  refused(lambda: storage.require_match(nameless, {"name": "other", "version": "v1"}), "'made'", "'other'")

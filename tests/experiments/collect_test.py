@@ -1,13 +1,15 @@
 """The shipped policies give the data that the issue of the library is about: its bands, size, names, refusals."""
 
+import contextlib
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
-from experiments import collect, recipes
+from experiments import collect, locks, recipes
 from marl_offline.collection import policies
 from marl_offline.datasets import storage
 from marl_offline.evaluation import scores
@@ -133,6 +135,45 @@ def test_missing_or_damaged_policies_are_one_sentence(tmp_path, monkeypatch):
   np.savez(kept / "spread.npz", weight=np.zeros(1))
   status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
   assert "spread.json has no kept" in binaries.sentence(status, err)
+  (kept / "spread.npz").unlink()
+  status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
+  assert "spread.npz is missing beside spread.json; remove that to train anew" in binaries.sentence(status, err)
+
+
+def shipped(folder, name):
+  """A copy of the shipped policies. -> the archive, what its facts say."""
+  place = pathlib.Path(policies.__file__).parent / "policies"
+  folder.mkdir(parents=True)
+  for kind in ("npz", "json"):
+    shutil.copy(place / f"{name}.{kind}", folder)
+  return folder / f"{name}.npz", json.loads((folder / f"{name}.json").read_text())
+
+
+def test_flipped_bits_of_kept_policies_are_one_sentence(tmp_path):
+  archive, _ = shipped(tmp_path / "policies-seed0", "tag")
+  sound = archive.read_bytes()
+  for bit in range(74 * 8, len(sound) * 8, len(sound) // 5):
+    archive.write_bytes(sound[: bit // 8] + bytes([sound[bit // 8] ^ (1 << bit % 8)]) + sound[bit // 8 + 1 :])
+    with contextlib.suppress(ValueError):  # a bit of a date harms nothing
+      policies.load("tag", archive.parent)
+  archive.write_bytes(sound[:74] + bytes([sound[74] ^ 1]) + sound[75:])
+  status, _, err = call("--task=tag", "--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
+  assert "the policies of tag cannot be made or read: tag.npz is damaged" in binaries.sentence(status, err)
+
+
+def test_policies_kept_from_another_version_of_a_task_are_refused(tmp_path):
+  archive, facts = shipped(tmp_path / "policies-seed0", "tag")
+  facts["environment"] = {"version": "v1-prey1", "observation_hash": "0" * 12}
+  archive.with_suffix(".json").write_text(json.dumps(facts))
+  status, _, err = call("--task=tag", "--quality=expert", "--from_scratch", "--rows=250", f"--data_dir={tmp_path}")
+  assert "they were trained in tag v1-prey1, and tag is v1-prey2 here; remove" in binaries.sentence(status, err)
+  assert not list(tmp_path.glob("tag-*"))
+
+
+def test_a_second_process_does_not_train_the_same_policies(tmp_path):
+  with locks.alone(tmp_path / "policies-seed0" / ".training-tag.lock"):
+    status, _, err = call("--task=tag", "--quality=expert", "--from_scratch", f"--data_dir={tmp_path}")
+  assert "another process trains them in" in binaries.sentence(status, err)
 
 
 def test_from_scratch_says_when_training_did_not_get_far_enough(tmp_path, monkeypatch):

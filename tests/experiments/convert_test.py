@@ -121,6 +121,14 @@ def test_pymarls_episodes_are_read_but_no_algorithm_trains_on_them(tmp_path):
   assert "legal" in card["sha256"] and card["action_range"] == [0, 1] and "QMIX" in card["policies"][0]["policy"]
   assert card["conversion"] == {"layout": "pymarl", "cut_at_the_time_limit": 1, "rows_never_drawn": 0}
   refused(lambda: storage.require_match(card, {"name": "2s3z", "version": "v1"}), "version 'starcraft2'")
+  (tmp_path / "2s3z_medium_replay.h5").rename(
+    tmp_path / "mine.h5"
+  )  # by its name no longer CFCQL's, nor compared with it
+  status, _, err = call(
+    "--kind=pymarl", f"--from={tmp_path / 'mine.h5'}", f"--data_dir={tmp_path / 'b'}", "--task=2s3z", "--quality=medium"
+  )
+  assert status == 0 and not err
+  assert "published_return" not in storage.load(tmp_path / "b" / "2s3z-medium-pymarl")[1]
   arguments = (f"--dataset={folder}", "--task=spread", f"--run_dir={tmp_path / 'run'}", *binaries.QUICK)
   status, _, err = binaries.call(train.main, train_request.FLAGS, *arguments)
   assert "2s3z-medium-replay-pymarl has discrete actions" in binaries.sentence(status, err)

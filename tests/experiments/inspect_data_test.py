@@ -110,6 +110,24 @@ def test_a_picture(capsys, data_dir):
   assert status == 2 and "nothing" in err and err.count("\n") == 1
 
 
+def test_a_picture_of_returns_that_differ_by_rounding_alone(tmp_path):
+  inspect_data.draw(tmp_path / "p.png", {}, np.array([1.5233442069341738, 1.523344206934174]))
+  assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_odd_cards_are_shown_or_refused_in_words(capsys, tmp_path):
+  folder = tmp_path / "set"
+  storage.save(folder, made.episodes(), **made.FACTS | {"policies": [{"policy": "x"}, "uniform"]})
+  status, out, _ = inspect(capsys, "--folder", folder)
+  assert status == 0 and "uniform" in out
+  card = json.loads((folder / "card.json").read_text())
+  card["return"]["mean"] = 10**400
+  (folder / "card.json").write_text(json.dumps(card))
+  status, out, _ = inspect(capsys, "--folder", folder)
+  assert status == 1 and "'return.mean' is 1000" in out
+  made.refused(lambda: storage.save(tmp_path / "b", made.episodes(), **made.FACTS | {"policies": "uniform"}), "a list")
+
+
 @pytest.mark.parametrize(
   ("args", "words"),
   [
