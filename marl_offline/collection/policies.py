@@ -119,9 +119,8 @@ def save(folder: pathlib.Path, task: str, library: Library) -> None:
   np.savez_compressed(archive, **leaves)
   facts = json.dumps(library.facts, indent=1) + "\n"
   for name, content in ((f"{task}.npz", archive.getvalue()), (f"{task}.json", facts.encode())):
-    partial = (
-      folder / f".{name}.partial-{uuid.uuid4().hex[:8]}"
-    )  # the facts last and at once: where they lie, the library is whole
+    # the facts last and at once: where they lie, the library is whole
+    partial = folder / f".{name}.partial-{uuid.uuid4().hex[:8]}"
     try:
       partial.write_bytes(content)
       partial.rename(folder / name)

@@ -176,8 +176,8 @@ def _write(path: pathlib.Path, blocks, header: dict[str, Any] | None = None) -> 
 def load(folder: str | os.PathLike, *, mmap: bool = True, verify: bool = True) -> tuple[Episodes, dict[str, Any]]:
   """A data set and its card. The arrays stay on disk, memory-mapped, unless mmap is False.
 
-  The card, the presence, type and length of every array and where episodes end are always checked; verify also reads all values: hashes,
-  finiteness, actions in [-1, 1], ends of episodes, and what the card says of counts, ranges and returns.
+  The card, the presence, type and length of every array and where episodes end are always checked; verify also reads
+  all values: hashes, finiteness, actions in [-1, 1], and what the card says of counts, ranges and returns.
 
   Raises:
     DataError: the first fault, naming file, field, row and what was expected.

@@ -121,9 +121,7 @@ def test_pymarls_episodes_are_read_but_no_algorithm_trains_on_them(tmp_path):
   assert "legal" in card["sha256"] and card["action_range"] == [0, 1] and "QMIX" in card["policies"][0]["policy"]
   assert card["conversion"] == {"layout": "pymarl", "cut_at_the_time_limit": 1, "rows_never_drawn": 0}
   refused(lambda: storage.require_match(card, {"name": "2s3z", "version": "v1"}), "version 'starcraft2'")
-  (tmp_path / "2s3z_medium_replay.h5").rename(
-    tmp_path / "mine.h5"
-  )  # by its name no longer CFCQL's, nor compared with it
+  (tmp_path / "2s3z_medium_replay.h5").rename(tmp_path / "mine.h5")  # by its name no longer CFCQL's: not compared
   status, _, err = call(
     "--kind=pymarl", f"--from={tmp_path / 'mine.h5'}", f"--data_dir={tmp_path / 'b'}", "--task=2s3z", "--quality=medium"
   )
