@@ -54,11 +54,23 @@ RUNS = ("dataset", "seed")
 
 
 def place_of(cell: dict) -> str:
-  """What tells a cell's data and length apart: the data set, with the number of updates where it is no protocol's."""
-  place = cell["dataset"]["name"]
-  run = settings.PROTOCOLS[cell["protocol"]](*(cell[name] for name in ("algorithm", "task", "settings_of")))
-  usual = run.gradient_steps + settings.behavior_updates(cell["config"])
-  return place if cell["gradient_steps"] == usual else f"{place}, {cell['gradient_steps']} updates"
+  """What tells a cell's data and length apart: the data set, with updates and evaluations where they are no protocol's.
+
+  Raises:
+    UserError: it is of an algorithm of somebody's own that is not here.
+  """
+  try:
+    run = settings.PROTOCOLS[cell["protocol"]](*(cell[name] for name in ("algorithm", "task", "settings_of")))
+  except ValueError as error:
+    raise runs.UserError(f"a cell on {cell['dataset']['name']}: {error}") from error
+  words, steps = [cell["dataset"]["name"]], cell["gradient_steps"]
+  if steps != run.gradient_steps + settings.behavior_updates(cell["config"]):
+    words.append(f"{steps} updates")
+  if cell["episodes_per_evaluation"] != run.episodes:
+    words.append(f"{cell['episodes_per_evaluation']} episodes")
+  if (count := len(cell["steps"])) != steps * run.evaluations // run.gradient_steps:
+    words.append(f"{count} evaluations")
+  return ", ".join(words)
 
 
 def read(folders: Sequence[str]) -> Grid:

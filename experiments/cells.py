@@ -138,10 +138,10 @@ def require_current(part: dict[str, Any], run: settings.Run, where: pathlib.Path
   now = json.loads(json.dumps(settings.in_use(dataclasses.asdict(run.config))))  # lists for tuples, as on disk
   found = {
     **json.loads(json.dumps(was["config"])),
-    **{n: was[n] for n in ("team_reward", "gradient_steps", "episodes_per_evaluation", "minibatches")},
+    **{n: was[n] for n in ("team_reward", "gradient_steps", "episodes_per_evaluation", "minibatches", "precision")},
   }
   wanted = {**now, "team_reward": run.team_reward, "gradient_steps": run.gradient_steps}
-  wanted |= {"episodes_per_evaluation": run.episodes, "minibatches": run.minibatches}
+  wanted |= {"episodes_per_evaluation": run.episodes, "minibatches": run.minibatches, "precision": "float32"}
   for name in wanted:
     if found[name] != wanted[name]:
       told = f"{name}={found[name]}, which is now {wanted[name]}"

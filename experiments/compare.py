@@ -37,36 +37,52 @@ def read(folder: pathlib.Path) -> dict:
   flags_given, data = config["flags"], config["dataset"]
   return {
     **{name: flags_given[name] for name in ("algorithm", "task", "protocol", "set")},
+    "precision": flags_given.get("precision") or "float32",  # younger than some runs
+    "minibatches": config["run"].get("minibatches"),
+    "episodes_per_evaluation": returns.shape[2],
     **{name: data[name] for name in ("quality", "origin", "sha256")},
     "dataset": data["name"],
     "config": settings.in_use(cells.with_defaults(flags_given["algorithm"], config["run"]["config"])),
     "seeds": config["seeds"],
     "steps": np.asarray(steps).tolist(),
-    "score": scores.normalized(flags_given["task"], returns.mean(axis=2)),  # [seed, evaluation]
+    "score": normalized(folder, flags_given["task"], returns.mean(axis=2)),  # [seed, evaluation]
     "gradient_steps": config["run"]["gradient_steps"],
     "dataset_mean": data["mean_return"],
     **{name: config[name] for name in ("device", "versions", "commit")},
   }
 
 
+def normalized(folder: pathlib.Path, task: str, returns: np.ndarray) -> np.ndarray:
+  """Scores of a run's returns.
+
+  Raises:
+    UserError: its task is somebody's own and not here.
+  """
+  try:
+    return scores.normalized(task, returns)
+  except ValueError as error:
+    raise runs.UserError(f"--run={folder} cannot be scored: {error}") from error
+
+
 def label(run: dict) -> str:
   """How runs are told apart in words, see table_view.named."""
-  return table_view.named(*(run[name] for name in ("algorithm", "protocol", "set", "origin")))
+  changes = run["set"] + ([] if run["precision"] == "float32" else [run["precision"]])
+  return table_view.named(run["algorithm"], run["protocol"], changes, run["origin"])
 
 
 def merge(all_runs: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
   """(task, data set, label) -> its runs, in the order given.
 
   Raises:
-    UserError: one seed twice, or two runs of one name that differ in data, length or configuration.
+    UserError: one seed twice, or two runs of one name that differ in what cells.SAME names.
   """
   cells = collections.defaultdict(list)
   for run in all_runs:
     group = cells[run["task"], run["dataset"], label(run)]
     for other in group:
-      if set(other["seeds"]) & set(run["seeds"]):
-        raise runs.UserError(f"--run: seed {run['seeds'][0]} of {label(run)} on {run['dataset']} is there twice")
-      for name in ("config", "sha256", "gradient_steps"):
+      if twice := set(other["seeds"]) & set(run["seeds"]):
+        raise runs.UserError(f"--run: seed {min(twice)} of {label(run)} on {run['dataset']} is there twice")
+      for name in ("config", "sha256", "gradient_steps", "episodes_per_evaluation", "minibatches"):
         if run[name] != other[name]:
           raise runs.UserError(f"--run: two runs of {label(run)} on {run['dataset']} differ in {name}; compare apart")
     group.append(run)

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import evaluate, launch, metric_curves, runs
+from experiments import evaluate, launch, metric_curves, runs, table_view
 from marl_offline import joint_actions, losses
 from marl_offline.datasets import sampling
 from marl_offline.parts import joint_critic
@@ -82,7 +82,9 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
   seeds = [measure(jax.tree.map(lambda leaf, i=i: leaf[i], states)) for i in range(len(meta["seeds"]))]
   return {
     **{name: meta[name] for name in ("algorithm", "task", "seeds", "step")},
-    **{"quality": written["dataset"]["quality"], "dataset": written["dataset"]["name"], "config": meta["config"]},
+    **{name: written["flags"][name] for name in ("protocol", "set")},
+    **{name: written["dataset"][name] for name in ("quality", "origin")},
+    **{"dataset": written["dataset"]["name"], "config": meta["config"]},
     **{"commit": written["commit"], "rows": FLAGS.rows},
     "numbers": {name: np.array([seed[name] for seed in seeds]).round(5).tolist() for name in seeds[0]},
   }
@@ -107,7 +109,9 @@ def markdown(facts: list[dict[str, Any]]) -> str:
 
 def called(row: dict[str, Any]) -> str:
   """A run in a table or a picture."""
-  return f"{row['algorithm']} on {row['dataset']}, {row['config']['ensemble_size']} critics"
+  changes = [change for change in row["set"] if not change.startswith("ensemble_size=")]
+  name = table_view.named(row["algorithm"], row["protocol"], changes, row["origin"])
+  return f"{name} on {row['dataset']}, {row['config']['ensemble_size']} critics"
 
 
 def draw(path: pathlib.Path, facts: list[dict[str, Any]]) -> None:

@@ -141,13 +141,14 @@ def adopt(folders: Sequence[str], out: pathlib.Path) -> None:
   """Finished runs of `train` become parts of their cells.
 
   Raises:
-    UserError: one is unfinished or damaged, or does not fit what is there.
+    UserError: one is unfinished, damaged or of other settings than its cell, or does not fit what is there.
   """
   for folder in map(pathlib.Path, folders):
     given = runs.read_config(folder)["flags"]
     changed = {n: given.get(n) for n in ("dataset", "gradient_steps", "evaluations", "episodes")}
     cell = Cell(*(given[n] for n in ("algorithm", "task", "quality", "protocol")), tuple(given["set"]), **changed)
     path, part = path_of(out, cell), cells.of_run(folder)
+    cells.require_current(part, train_request.checked_run(cell.flags(0, 1)), folder)
     before = cells.load(path)
     if not (before and set(part["seeds"]) <= set(before["seeds"])):
       cells.save(path, cells.join(before, part))

@@ -4,9 +4,11 @@
 protocols beside it change what their names say and nothing else.
 """
 
+import ast
 import dataclasses
 import functools
 import importlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -64,7 +66,10 @@ def load(algorithm: str):
     ValueError: there is no such algorithm.
   """
   if "." in algorithm:
-    return _somebodys("algorithm", algorithm, ("Config", "make"))
+    module = _somebodys("algorithm", algorithm, ("Config", "make"))
+    if not dataclasses.is_dataclass(module.Config) or not hasattr(module.Config, "batch_size"):
+      raise ValueError(f"--algorithm {algorithm}: its Config is no dataclass with a batch_size and its default")
+    return module
   _require("algorithm", algorithm, ALGORITHMS)
   return importlib.import_module(f"marl_offline.algorithms.{algorithm}")
 
@@ -81,6 +86,9 @@ def load_task(task: str) -> Callable[[], PureEnvironment | HostEnvironment]:
     module = _somebodys("task", task, ("make", "REFERENCE"))
     if not isinstance(module.REFERENCE, scores.Reference):
       raise ValueError(f"--task {task}: its REFERENCE is {module.REFERENCE!r}, no evaluation.scores.Reference")
+    width = module.REFERENCE.expert - module.REFERENCE.random
+    if not (math.isfinite(width) and width):
+      raise ValueError(f"--task {task}: its REFERENCE, {module.REFERENCE}, is no scale: 0 and 100 must lie apart")
     return module.make
   _require("task", task, TASKS)
   return TASKS[task]
@@ -88,6 +96,8 @@ def load_task(task: str) -> Callable[[], PureEnvironment | HostEnvironment]:
 
 def _somebodys(flag: str, name: str, needed: tuple[str, ...]):
   """Anybody's module by its dotted name; it has what is needed."""
+  if not all(map(str.isidentifier, name.split("."))):
+    raise ValueError(f"--{flag} {name}: is no module's dotted name, such as my_package.my_module")
   try:
     module = importlib.import_module(name)
   except ImportError as error:
@@ -241,22 +251,30 @@ def override(config, assignments):
     if name not in kinds:
       raise ValueError(f"--set {item}: unknown name {name}; {type(config).__module__} has {', '.join(sorted(kinds))}")
     value = _parse(item, text, kinds[name])
-    if changes.get(name, value) != value:
+    if name in changes and changes[name] != value:
       raise ValueError(f"--set {item}: {name} is set to {changes[name]} as well")
     changes[name] = value
   return dataclasses.replace(config, **changes)
 
 
 def _parse(item: str, text: str, kind: type):
-  """The text as a value of kind; integers count as floats, and nothing else crosses over."""
+  """The text as a value of kind; integers count as floats, and nothing else crosses over.
+
+  Fields of somebody's own of other kinds, a tuple or one that is None by default, take a Python literal.
+  """
   if kind is bool:
     if text not in ("True", "False", "true", "false"):
       raise ValueError(f"--set {item}: expected True or False")
     return text in ("True", "true")
   try:
-    return kind(text)
-  except ValueError:
+    value = kind(text) if kind in (int, float, str) else ast.literal_eval(text)
+  except (ValueError, SyntaxError):
     raise ValueError(f"--set {item}: expected a value of type {kind.__name__}") from None
+  if kind not in (int, float, str, type(None)) and not isinstance(value, kind):
+    raise ValueError(f"--set {item}: expected a value of type {kind.__name__}")
+  if isinstance(value, float) and not math.isfinite(value):
+    raise ValueError(f"--set {item}: expected a finite number")
+  return value
 
 
 def _normalized(run: Run, normalization: str) -> Run:

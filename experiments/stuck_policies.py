@@ -8,6 +8,7 @@ that lies far from the others is worth this question. Takes each run's newest ch
 Writes stuck_policies.md, .json and .png. Nothing is trained. Exit status: 0 done; 2 input or disk.
 """
 
+import collections
 import pathlib
 from typing import Any
 
@@ -62,11 +63,14 @@ def markdown(facts: list[dict[str, Any]]) -> str:
 
 
 def kinds(facts: list[dict[str, Any]]) -> dict[tuple[str, str], list[tuple[int, float, list[int]]]]:
-  """(data set, run's words) -> seed, score and stuck agents of every seed; a seed of two runs once."""
-  found: dict[tuple[str, str], dict[int, tuple]] = {}
-  for row in sorted(facts, key=lambda row: (row["dataset"], row["run"])):
+  """(data set, run's words) -> seed, score and stuck agents of every seed; a seed of two runs as long once."""
+  lengths, found = collections.defaultdict(set), collections.defaultdict(dict)
+  for row in facts:
+    lengths[row["dataset"], row["run"]].add(row["step"])
+  for row in sorted(facts, key=lambda row: (row["dataset"], row["run"], row["step"])):
+    long = f", {row['step']} updates" if len(lengths[row["dataset"], row["run"]]) > 1 else ""
     seeds = zip(row["seeds"], row["score"], row["stuck_agents"], strict=True)
-    found.setdefault((row["dataset"], row["run"]), {}).update({seed: (seed, *rest) for seed, *rest in seeds})
+    found[row["dataset"], row["run"] + long].update({seed: (seed, *rest) for seed, *rest in seeds})
   return {kind: [rows[seed] for seed in sorted(rows)] for kind, rows in found.items()}
 
 

@@ -117,6 +117,7 @@ def row(x_name: str, point: Point) -> dict[str, Any]:
     "k_eff": None if k_eff is None else float(k_eff.mean()),
     "weights": "" if found is None else " ".join(f"{value:.3f}" for value in found.mean(axis=0)),
     **{name: whole[name] for name in ("gradient_steps", "dataset", "origin", "each_seed")},
+    **{"protocol": cell["protocol"], "set": " ".join(cell["set"])},
   }
 
 
@@ -195,7 +196,8 @@ def _recipe(points: Sequence[Point]) -> list[str]:
     return " / ".join(map(str, sorted(values)))
 
   return [
-    f"Critics of every algorithm: {told(sizes) or 'none'}. Final greedy policy after {told(steps)} gradient steps, "
+    f"{table_view.settings_words(found)}Critics of every algorithm: {told(sizes) or 'none'}. "
+    f"Final greedy policy after {told(steps)} gradient steps, "
     f"{told(episodes)} episodes a seed; no online episode was spent on choosing anything. ms an update: of one seed, "
     "on a machine that may have done other work too.",
     *(f"{task}: 0 = {scores.reference(task).random}, 100 = {scores.reference(task).expert} "

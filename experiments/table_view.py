@@ -36,6 +36,14 @@ def named(algorithm: str, protocol: str, changes: list[str], origin: str) -> str
   return algorithm + (f" ({', '.join(changed)})" if changed else "")
 
 
+def settings_words(found: Sequence[dict[str, Any]]) -> str:
+  """Protocols and changes of cells that a label does not tell, "" where they are the papers' but for the ensemble."""
+  ways = {
+    (cell["protocol"], *(change for change in cell["set"] if not change.startswith("ensemble_size="))) for cell in found
+  }
+  return "" if ways == {("paper",)} else f"Protocol {'; '.join(', '.join(way) for way in sorted(ways))}. "
+
+
 def of_paper(cell: dict[str, Any]) -> published.Score | None:
   """What the paper prints for this cell; None where no paper does, where --set or the protocol made another algorithm
   of it, or where its data's card says that scores do not compare."""

@@ -20,7 +20,6 @@ import numpy as np
 from experiments import launch, locks, processes, runs, settings, train_request, train_result, train_setup
 from experiments.runs import UserError
 from marl_offline.datasets import feeding, sampling
-from marl_offline.environments.api import observation_hash
 from marl_offline.evaluation import rollouts, scores
 from marl_offline.training import checkpoints, devices, logs, memory, trainer
 
@@ -60,10 +59,11 @@ def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopp
   data = runs.open_data(folder, environment, request.run.team_reward, layout.copies)
   train_setup.require_quality(request, data)
   learner = train_setup.make_learner(request, data.spec)
-  config = train_setup.describe_run(request, data) | {"processes": team.count}
+  config = train_setup.describe_run(request, data, environment) | {"processes": team.count}
   config["layout"] = layout.words(len(own.seeds))  # numbers differ by rounding with it
   if request.resume:
     processes.require_same(team, request.folder, runs.read_config(request.folder))
+    train_setup.require_same_environment(request.folder, config)
     train_request.require_same_run(request.folder, config)
   elif not team.index:
     train_setup.begin(request.folder, config | {"command": sys.argv})
@@ -137,11 +137,7 @@ def train(
   facts = {
     "task": given["task"],
     "quality": data.card["quality"],
-    "environment": {
-      "name": environment.name,
-      "version": environment.version,
-      "observation_hash": observation_hash(environment),
-    },
+    "environment": config["environment"],
     "versions": config["versions"],
   }
   module = settings.load(given["algorithm"]).__name__

@@ -11,6 +11,8 @@ from experiments.recipes import Recipe
 from experiments.runs import UserError
 from marl_offline.datasets import storage
 from marl_offline.datasets.storage import DataError
+from marl_offline.environments.api import observation_hash
+from marl_offline.evaluation import scores
 from marl_offline.training import logs
 from marl_offline.types import Spec
 
@@ -107,7 +109,24 @@ def make_learner(request: train_request.Request, spec: Spec):
     raise UserError(str(error)) from error
 
 
-def describe_run(request: train_request.Request, data: runs.Data) -> dict[str, Any]:
+def require_same_environment(folder: pathlib.Path, config: dict[str, Any]) -> None:
+  """A resumed run goes on in the environment, and on the scale of scores, that it was begun with.
+
+  Runs older than this entry are known by their data's card alone.
+
+  Raises:
+    UserError: it would not.
+  """
+  stored, now = runs.read_config(folder).get("environment"), config["environment"]
+  if stored is not None and stored != now:
+    name = next(name for name in now if stored.get(name) != now[name])
+    raise UserError(
+      f"--resume: {folder} was begun in {now['name']} with {name} {stored.get(name)}, which is now {now[name]}; begin "
+      "another run"
+    )
+
+
+def describe_run(request: train_request.Request, data: runs.Data, environment) -> dict[str, Any]:
   """config.json: every flag, every config value, what the data was, and what it ran on."""
   run = dataclasses.asdict(request.run)
   card = data.card
@@ -120,6 +139,12 @@ def describe_run(request: train_request.Request, data: runs.Data) -> dict[str, A
     "dataset": {name: card[name] for name in ("name", "task", "quality", "version", "origin", "sha256")}
     | {"folder": str(data.folder), "mean_return": data.mean_return}
     | {name: card[name] for name in ("caveat",) if name in card},
+    "environment": {
+      "name": environment.name,
+      "version": environment.version,
+      "observation_hash": observation_hash(environment),
+      "reference": list(scores.reference(request.given["task"])[:2]),
+    },
     "versions": provenance.versions(),
     "commit": provenance.commit(),
     "device": provenance.device(),

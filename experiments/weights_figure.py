@@ -19,7 +19,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import cells, grid, launch, metric_curves, settings
+from experiments import cells, grid, launch, metric_curves, settings, table_view
 from experiments.cells import Cell
 from marl_offline.evaluation.curves import SEED_COLORS
 from marl_offline.evaluation.statistics import Named
@@ -120,7 +120,7 @@ def main() -> None:
     "w_k and u_k are means over the batch and over the updates since the evaluation before; normalized_w_k is "
     "(w_k - min) / (max - min) over k, per seed and evaluation, then averaged.",
     "",
-    metric_curves.origin(found),
+    table_view.settings_words(found) + metric_curves.origin(found),
     "",
   ])  # fmt: skip
   print(text + "\n" + metric_curves.write(out, FLAGS.name, text, facts, lambda path: draw(path, found)))

@@ -71,7 +71,10 @@ def reference(task: str) -> Reference:
     ValueError: none is known for the task; none is guessed.
   """
   if "." in task:
-    return importlib.import_module(task).REFERENCE
+    try:
+      return importlib.import_module(task).REFERENCE
+    except (ImportError, AttributeError) as error:
+      raise ValueError(f"no reference returns for task {task!r}: {error}") from error
   if task not in REFERENCES:
     raise ValueError(f"no reference returns for task {task!r}; known: {sorted(REFERENCES)}")
   return REFERENCES[task]

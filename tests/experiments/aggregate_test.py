@@ -41,8 +41,9 @@ def made(cell, algorithm, quality, scores_of_seeds):
   raw = [ZERO + (FULL - ZERO) * score / 100 for score in scores_of_seeds]
   return other | {
     "algorithm": algorithm, "quality": quality, "set": [], "seeds": list(range(count)), "final_returns": raw,
-    "dataset": cell["dataset"] | {"name": f"spread-{quality}-v1"}, "curve": [[ZERO, value] for value in raw],
-    "metrics": {}, "settings_of": quality, "gradient_steps": 10_005,
+    "dataset": cell["dataset"] | {"name": f"spread-{quality}-v1"}, "curve": [[ZERO] * 22 + [value] for value in raw],
+    "metrics": {}, "settings_of": quality, "gradient_steps": 10_005, "episodes_per_evaluation": 100,
+    "steps": [*range(435, 10_006, 435)],
   }  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def test_a_trained_cell_alone(trained):
   status, out, err = call(folder, "--of=bc (batch_size=8)")
   assert status == 0, err
   file = json.loads((folder / "out" / "marl_eval.json").read_text())
-  runs = file["mpe"]["spread-random-v1, 20 updates"]["bc (batch_size=8)"]
+  runs = file["mpe"]["spread-random-v1, 20 updates, 3 episodes, 2 evaluations"]["bc (batch_size=8)"]
   assert list(runs) == ["seed_0", "seed_1"]
   assert list(runs["seed_1"]) == ["step_1", "step_2", "absolute_metrics"]  # marl-eval takes the last for the absolute
   first, final = runs["seed_1"]["step_1"], runs["seed_1"]["absolute_metrics"]
@@ -131,7 +132,10 @@ def test_cells_of_other_data_or_length_stand_apart(trained):
   names = [cell["dataset"]["name"], "spread-expert-v2", "spread-expert_roles-v1.rows51200"]
   places = [aggregate.place_of(cell | {"dataset": cell["dataset"] | {"name": name}}) for name in names]
   assert places == names  # versions of a data set are not one data set
-  assert aggregate.place_of(cell | {"gradient_steps": 20}) == "spread-expert-v1, 20 updates"
+  shorter = cell | {"gradient_steps": 870, "steps": [435, 870]}
+  assert aggregate.place_of(shorter) == "spread-expert-v1, 870 updates"
+  assert aggregate.place_of(cell | {"episodes_per_evaluation": 5}) == "spread-expert-v1, 5 episodes"
+  assert aggregate.place_of(cell | {"steps": [10_005]}) == "spread-expert-v1, 1 evaluations"
 
 
 def test_the_newest_data_of_each_quality_count_unless_others_are_named(trained, tmp_path):

@@ -9,21 +9,26 @@ from experiments import benchmark, compare, published, train_prey, train_request
 from tests.experiments import binaries
 
 
-def make_run(folder, *, seed=0, algorithm="spacql", protocol="paper", reached=20, changed=(), data="a" * 64):
+def make_run(
+  folder, *, seed=0, algorithm="spacql", protocol="paper", reached=20, changed=(), data="a" * 64, episodes=3,
+  precision=None, minibatches=None, also=(),
+):  # fmt: skip
   """A run folder with nothing in it but what compare reads."""
   folder.mkdir()
   flags = dict.fromkeys(train_request.IDENTITY) | {"num_seeds": 1, "first_seed": seed}
   flags |= {"algorithm": algorithm, "task": "spread", "quality": "random", "protocol": protocol, "set": list(changed)}
+  flags["precision"] = precision
   data = {"name": "spread-random-v1", "quality": "random", "origin": "collected", "sha256": {"obs": data}}
   data |= {"task": "spread", "folder": "data/spread-random-v1"}
   run = {"config": {"alpha": 0.5, **dict(item.split("=") for item in changed)}, "gradient_steps": 20}
-  config = {"flags": flags, "seeds": [seed], "run": run, "dataset": data | {"mean_return": 159.8}}
+  run["minibatches"], seeds = minibatches, [seed, *also]
+  config = {"flags": flags, "seeds": seeds, "run": run, "dataset": data | {"mean_return": 159.8}}
   config |= {"device": "cpu", "versions": {}, "commit": None}
   (folder / "config.json").write_text(json.dumps(config))
   steps = list(range(10, reached + 1, 10))
-  returns = np.full((1, len(steps), 3), 159.8 + 357.0 * (0.5 + 0.1 * seed))  # scores 50 + 10 * seed
+  returns = np.full((len(seeds), len(steps), episodes), 159.8 + 357.0 * (0.5 + 0.1 * seed))  # scores 50 + 10 * seed
   np.savez(folder / "returns.npz", returns=returns, axes=np.array(["seed", "evaluation", "episode"]), step=steps,
-           seed=[seed])  # fmt: skip
+           seed=seeds)  # fmt: skip
   return folder
 
 
@@ -49,11 +54,20 @@ def test_seeds_are_one_row_and_other_protocols_another(tmp_path):
   [
     ({"seed": 0}, "seed 0 of spacql on spread-random-v1 is there twice"),
     ({"seed": 1, "data": "b" * 64}, "differ in sha256"),
+    ({"seed": 1, "episodes": 5}, "differ in episodes_per_evaluation"),
+    ({"seed": 1, "minibatches": 50}, "differ in minibatches"),
+    ({"seed": 2, "also": (0,)}, "seed 0 of spacql"),  # and not its first, 2
   ],
 )
 def test_runs_that_are_not_alike_are_not_averaged(tmp_path, change, words):
   status, _, err = call(tmp_path, make_run(tmp_path / "a"), make_run(tmp_path / "b", **change))
   assert words in binaries.sentence(status, err)
+
+
+def test_another_precision_is_another_row(tmp_path):
+  status, out, err = call(tmp_path, make_run(tmp_path / "a"), make_run(tmp_path / "b", precision="tensorfloat32"))
+  assert status == 0, err
+  assert "| spacql (tensorfloat32) | 20 | 1 |" in out and "| spacql | 20 | 1 |" in out
 
 
 def test_a_folder_without_readable_evaluations_is_one_sentence(tmp_path):

@@ -43,7 +43,8 @@ def test_the_files_hold_every_seed(folder):
   assert shapes == {"u": (2, 4), "relative_u": (2, 3), "q": (2, 4)} | weights
   for name in ("w", "relative_w"):
     np.testing.assert_allclose(np.sum(row["numbers"][name], axis=1), 1.0, rtol=1e-4)
-  assert "spacql on spread-random-v1, 3 critics" in out
+  # quick and small: another run than the papers', and named so
+  assert "spacql (quick, batch_size=8, hidden_size=8, num_proposals=2) on spread-random-v1, 3 critics" in out
   assert (folder / "out/disagreement.png").stat().st_size > 1000
 
 

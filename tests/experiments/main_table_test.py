@@ -87,6 +87,17 @@ def test_a_finished_run_is_adopted_once(filled, tmp_path):
   (other / "config.json").write_text(json.dumps(config))
   with pytest.raises(cells.runs.UserError, match="differ in dataset and cannot be one cell"):
     cells.join(cells.load(tmp_path / "cells" / f"{NAME}.json"), cells.of_run(other))
+  config["dataset"]["sha256"] = json.loads((run / "config.json").read_text())["dataset"]["sha256"]
+  for place, name, value, told in (
+    (config["run"]["config"], "learning_rate", 0.5, "was trained with learning_rate=0.5, which is now 0.001"),
+    (config["flags"], "precision", "tensorfloat32", "was trained with precision=tensorfloat32, which is now float32"),
+  ):
+    right, place[name] = place[name], value
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(cells.runs.UserError, match=told):
+      grid.adopt([str(other)], tmp_path / "table")
+    assert not (tmp_path / "table").exists()  # and so the same command without --run is none the worse
+    place[name] = right
   (other / "metrics.jsonl").write_text("")
   with pytest.raises(cells.runs.UserError, match=r"metrics\.jsonl lacks seed 1 at step 10"):
     cells.of_run(other)

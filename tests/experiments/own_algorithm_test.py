@@ -1,5 +1,7 @@
 """The binaries take an algorithm of somebody's own by its dotted name, from training to the table."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -39,9 +41,18 @@ def test_from_training_to_the_table(tmp_path):
   [
     ("no.such_package", "--algorithm no.such_package: cannot be imported: No module named 'no'"),
     ("tests.games", "--algorithm tests.games: has no Config and no make"),
+    (".my_algorithm", "--algorithm .my_algorithm: is no module's dotted name"),
   ],
 )
 def test_what_is_no_algorithm_is_one_sentence(tmp_path, name, words):
   given = (f"--algorithm={name}", f"--run_dir={tmp_path / 'run'}", f"--data_dir={tmp_path}")
   status, _, err = binaries.call(train.main, train_request.FLAGS, *given)
   assert words in binaries.sentence(status, err)
+
+
+def test_a_config_without_a_batch_size_is_one_sentence(tmp_path, monkeypatch):
+  for config in (dataclasses.make_dataclass("Config", [("alpha", float, 0.5)]), dict):
+    monkeypatch.setattr(own_algorithm, "Config", config)
+    given = (f"--algorithm={NAME}", f"--run_dir={tmp_path / 'run'}", f"--data_dir={tmp_path}")
+    status, _, err = binaries.call(train.main, train_request.FLAGS, *given)
+    assert "its Config is no dataclass with a batch_size and its default" in binaries.sentence(status, err)

@@ -32,7 +32,7 @@ def data(tmp_path_factory):
 
 
 def test_from_training_to_the_film(data, tmp_path, monkeypatch):
-  run = tmp_path / "run"
+  run, made = tmp_path / "run", own_task.make
   out = call(train, train_request.FLAGS, f"--task={NAME}", data, *TINY, f"--run_dir={run}")
   assert "0 = 0.0, 100 = 3.0" in out and own_task.REFERENCE.source in out
   score = float(next(line for line in out.splitlines() if line.startswith("seed 0")).split()[-1])
@@ -45,7 +45,15 @@ def test_from_training_to_the_film(data, tmp_path, monkeypatch):
   monkeypatch.delattr(own_task, "draw")
   status, _, err = binaries.call(evaluate.main, evaluate.FLAGS, f"--run_dir={run}", f"--render={tmp_path / 'x.png'}")
   assert "has no draw(axes, world)" in binaries.sentence(status, err)
+  with monkeypatch.context() as patch:
+    patch.setattr(own_task, "REFERENCE", own_task.REFERENCE._replace(expert=30.0))
+    assert "with reference [3.0, 0.0], which is now [30.0, 0.0]" in refused("--resume", f"--run_dir={run}")
+    patch.undo()
+    patch.setattr(own_task, "make", lambda: made()._replace(version="v2"))
+    assert "was begun in push with version v1, which is now v2" in refused("--resume", f"--run_dir={run}")
   monkeypatch.setitem(sys.modules, NAME, None)
+  status, _, err = binaries.call(compare.main, compare.FLAGS, f"--run={run}", f"--out={tmp_path / 'out'}")
+  assert "cannot be scored: no reference returns for task" in binaries.sentence(status, err)
   status, _, err = binaries.call(evaluate.main, evaluate.FLAGS, f"--run_dir={run}")
   assert f"the checkpoint is of task '{NAME}', which is not here" in binaries.sentence(status, err)
 
@@ -60,6 +68,9 @@ def test_what_is_no_task_is_one_sentence(data, tmp_path, monkeypatch):
   assert "was made for task 'spread' where the environment push" in refused(
     f"--task={NAME}", "--quality=random", other, run
   )
+  assert "--task ./my_task.py: is no module's dotted name" in refused("--task=./my_task.py", data, run)
+  monkeypatch.setattr(own_task, "REFERENCE", own_task.REFERENCE._replace(expert=0.0))
+  assert "is no scale: 0 and 100 must lie apart" in refused(f"--task={NAME}", data, run)
   monkeypatch.setattr(own_task, "REFERENCE", (3.0, 0.0))
   assert "its REFERENCE is (3.0, 0.0), no evaluation.scores.Reference" in refused(f"--task={NAME}", data, run)
   monkeypatch.undo()

@@ -148,11 +148,23 @@ def test_override_keeps_each_fields_type():
     ("batch_size=True", "expected a value of type int"),
     ("exact_subsets=1", "expected True or False"),
     ("alpha=", "expected a value of type float"),
+    ("alpha=nan", "expected a finite number"),
+    ("alpha=-inf", "expected a finite number"),
   ],
 )
 def test_override_refuses_in_one_sentence(item, words):
   with pytest.raises(ValueError, match=words):
     settings.override(spacql.Config(), [item])
+
+
+def test_fields_of_somebodys_own_take_python_literals():
+  sizes = [("hidden_sizes", tuple, (64, 64)), ("clip", float | None, None)]
+  config = dataclasses.make_dataclass("Config", sizes)()
+  changed = settings.override(config, ["hidden_sizes=(128, 128)", "clip=0.5"])
+  assert (changed.hidden_sizes, changed.clip) == ((128, 128), 0.5)
+  for item in ("hidden_sizes=128", "hidden_sizes=(128", "hidden_sizes=wide"):
+    with pytest.raises(ValueError, match="expected a value of type tuple"):
+      settings.override(config, [item])
 
 
 def test_a_field_that_is_set_to_two_values_is_refused():

@@ -45,9 +45,19 @@ def test_train_names_stuck_policies(folder, monkeypatch):
 
 
 def test_a_seed_of_two_runs_counts_once():
-  row = {"run": "cfcql", "dataset": "d", "seeds": [0, 1], "score": [3.0, 9.0], "stuck_agents": [[1], []]}
+  row = {"run": "cfcql", "dataset": "d", "step": 20, "seeds": [0, 1], "score": [3.0, 9.0], "stuck_agents": [[1], []]}
   again = row | {"seeds": [1, 2], "score": [9.0, 8.0], "stuck_agents": [[], []]}
   assert "| d | cfcql | 3 | 1 | 3.0 | 8.0, 9.0 |" in stuck_policies.markdown([row, again])
+
+
+def test_a_longer_run_is_another_row_whatever_the_order():
+  row = {"run": "cfcql", "dataset": "d", "step": 20, "seeds": [0], "score": [3.0], "stuck_agents": [[1]]}
+  longer = row | {"step": 40, "score": [9.0], "stuck_agents": [[]]}
+  for rows in ([row, longer], [longer, row]):
+    told = stuck_policies.markdown(rows)
+    assert (
+      "| d | cfcql, 20 updates | 1 | 1 | 3.0 | - |" in told and "| d | cfcql, 40 updates | 1 | 0 | - | 9.0 |" in told
+    )
 
 
 def test_bad_folders_are_one_sentence(folder, tmp_path):

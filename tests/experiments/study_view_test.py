@@ -127,6 +127,15 @@ def test_the_table_says_who_is_ahead():
   assert "| 0.5 | 50.0 +- 50.0* | 50.0 +- 0.0 | - |" in text and "| 0.0, 100.0* |" in text and table_view.STUCK in text
 
 
+def test_other_settings_than_the_papers_are_told():
+  points = [(0.5, cell("spacql", [159.8])), (0.5, cell("cfcql", [338.3]) | {"set": ["ensemble_size=10"]})]
+  assert "Protocol" not in study_view.markdown("kappa", points, [])
+  points[1][1].update(protocol="layer_norm", set=["ensemble_size=10", "alpha=50.0"])
+  assert "\nProtocol layer_norm, alpha=50.0; paper. Critics of every" in study_view.markdown("kappa", points, [])
+  row = study_view.row("kappa", points[1])
+  assert (row["protocol"], row["set"]) == ("layer_norm", "ensemble_size=10 alpha=50.0")
+
+
 def test_the_panels_of_the_weights_by_hand(tmp_path):
   metrics = {"w_1": [[0.5], [0.7]], "w_2": [[0.5], [0.3]]}
   points = [
