@@ -2,8 +2,8 @@
 
   python -m experiments.aggregate --cells runs/table/cells --of spacql
 
-Nothing is trained. Of each task and quality the newest version of the data set counts, unless --datasets names others:
-versions are other data, and no average is taken over both. Writes into --out:
+Nothing is trained. Of each task and quality one data set counts, the newest version of ours where there is one: others
+are other data, and no average is taken over both. --datasets names others. Writes into --out:
 
 aggregate.md, aggregate.json, aggregate.png: as arXiv:2108.13264 proposes, over the normalised scores of the final
 policies. Against each other algorithm, on the data sets where both have cells: the probability that a seed of --of is
@@ -54,10 +54,10 @@ RUNS = ("dataset", "seed")
 
 
 def place_of(cell: dict) -> str:
-  """What tells a cell's data and length apart: the data set, with updates and evaluations where they are no protocol's.
+  """What tells a cell's data and length apart: the data set; updates, episodes, evaluations that are no protocol's.
 
   Raises:
-    UserError: it is of an algorithm of somebody's own that is not here.
+    UserError: it is of an algorithm or a task of somebody's own that is not here.
   """
   try:
     run = settings.PROTOCOLS[cell["protocol"]](*(cell[name] for name in ("algorithm", "task", "settings_of")))
@@ -90,11 +90,11 @@ def read(folders: Sequence[str]) -> Grid:
 
 
 def newest(every: Sequence[dict]) -> set[str]:
-  """The cells' data sets without those that have a newer version, and without variants (v1.seed1) of what is there."""
+  """One data set of each task and quality: the newest numbered version, or the first by name where none is numbered."""
   names = collections.defaultdict(set)
   for cell in every:
     names[cell["task"], cell["quality"]].add(cell["dataset"]["name"])
-  return set().union(*({found} if (found := storage.newest(known, *of)) else known for of, known in names.items()))
+  return {storage.newest(known, *of) or min(known) for of, known in names.items()}
 
 
 def chosen(grid: Grid, algorithms, tasks, qualities, datasets, num_seeds: int | None) -> Grid:
@@ -127,8 +127,16 @@ def chosen(grid: Grid, algorithms, tasks, qualities, datasets, num_seeds: int | 
   }
   kept = {name: row for name, row in kept.items() if row}
   if not kept:
-    raise runs.UserError("no cell is left; ask for more algorithms, tasks or qualities, or for fewer seeds")
+    raise runs.UserError("no cell is left; ask for more algorithms, tasks, qualities or datasets, or for fewer seeds")
   return kept
+
+
+def left_out(everything: Grid, grid: Grid) -> list[str]:
+  """Data sets of the cells that no chosen cell is of."""
+  whole, kept = (
+    {cell["dataset"]["name"] for row in each.values() for cell in row.values()} for each in (everything, grid)
+  )
+  return sorted(whole - kept)
 
 
 def shared(rows: Sequence[Mapping[str, dict]]) -> list[str]:
@@ -234,7 +242,8 @@ def main() -> None:
   """The binary."""
   out = pathlib.Path(FLAGS.out)
   asked = (FLAGS.algorithms, FLAGS.tasks, FLAGS.qualities, FLAGS.datasets)
-  grid = chosen(read(FLAGS.cells), *asked, FLAGS.num_seeds)
+  everything = read(FLAGS.cells)
+  grid = chosen(everything, *asked, FLAGS.num_seeds)
   runs.choose("of", FLAGS.of, grid)
   facts = {
     "against_each": against_each(grid, FLAGS.of, FLAGS.num_seeds),
@@ -247,6 +256,8 @@ def main() -> None:
   with runs.writing(None, "the cells are untouched; the same command writes it again"):
     logs.write_atomically(out / "marl_eval.json", (json.dumps(file, indent=1) + "\n").encode())
   print(f"{text}\n{told}; {out / 'marl_eval.json'}")
+  if not FLAGS.datasets and (others := left_out(everything, grid)):
+    print(f"left out are cells of data sets that --datasets would name: {', '.join(others)}")
   if against := not_rectangular(file):
     print(f"marl-eval itself takes only a full grid, and here {'; '.join(against)}")
 

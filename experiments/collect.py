@@ -18,7 +18,7 @@ import tempfile
 import jax
 from absl import flags
 
-from experiments import behaviors, host_behaviors, launch, recipes, runs, settings
+from experiments import behaviors, host_behaviors, launch, locks, recipes, runs, settings
 from experiments.recipes import Recipe
 from marl_offline.collection import library, matched, policies, record, roles
 from marl_offline.datasets import storage
@@ -94,10 +94,12 @@ def open_library(
   folder = pathlib.Path(data_dir) / f"policies-seed{seed}" if from_scratch else None
   try:
     if folder and not (folder / f"{name}.json").exists():
-      train = host_behaviors.train_library if isinstance(environment, HostEnvironment) else train_library
-      train(environment, name, folder, seed)
+      if isinstance(environment, HostEnvironment):
+        host_behaviors.train_library(environment, name, folder, seed)
+      else:
+        locks.train_once(folder, name, lambda: policies.save(folder, name, library.train(environment, seed)))
     shelf = policies.load(name, folder)
-    require_library(shelf, environment)
+    require_library(shelf, environment, "remove them to train anew" if folder else "--from_scratch trains others")
     return shelf
   except FileNotFoundError as error:
     if folder:
@@ -108,30 +110,19 @@ def open_library(
     raise runs.UserError(f"{place}the policies of {name} cannot be made or read: {error}") from error
 
 
-def train_library(environment: PureEnvironment, name: str, folder: pathlib.Path, seed: int) -> None:
-  """A library of our own into folder/name.*, from nothing.
-
-  Raises:
-    ValueError: the run did not get as far as the data set's qualities need, or another process trains it.
-  """
-  with host_behaviors.alone(folder / f".training-{name}.lock"):
-    if not (folder / f"{name}.json").exists():  # else another process made it meanwhile
-      policies.save(folder, name, library.train(environment, seed))
-
-
-def require_library(shelf: policies.Library, environment) -> None:
+def require_library(shelf: policies.Library, environment, advice: str) -> None:
   """Nothing if the policies were trained in this environment, by the learner whose data are to be made.
 
   Raises:
     ValueError: they were not.
   """
   if ("noise_std" in shelf.facts) != isinstance(environment, HostEnvironment):
-    raise ValueError("they are of the other learner (v1's or v2's); remove them to train anew")
+    raise ValueError(f"they are of the other learner (v1's or v2's); {advice}")
   trained = shelf.facts["environment"]
   if trained["observation_hash"] != observation_hash(environment):
     raise ValueError(
       f"they were trained in {shelf.facts['task']} {trained['version']}, and {environment.name} is "
-      f"{environment.version} here; remove them to train anew"
+      f"{environment.version} here; {advice}"
     )
 
 

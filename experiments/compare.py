@@ -37,7 +37,8 @@ def read(folder: pathlib.Path) -> dict:
   flags_given, data = config["flags"], config["dataset"]
   return {
     **{name: flags_given[name] for name in ("algorithm", "task", "protocol", "set")},
-    "precision": flags_given.get("precision") or "float32",  # younger than some runs
+    "name": table_view.of_flags(flags_given, data["origin"]),
+    "team_reward": config["run"].get("team_reward"),
     "minibatches": config["run"].get("minibatches"),
     "episodes_per_evaluation": returns.shape[2],
     **{name: data[name] for name in ("quality", "origin", "sha256")},
@@ -64,29 +65,23 @@ def normalized(folder: pathlib.Path, task: str, returns: np.ndarray) -> np.ndarr
     raise runs.UserError(f"--run={folder} cannot be scored: {error}") from error
 
 
-def label(run: dict) -> str:
-  """How runs are told apart in words, see table_view.named."""
-  changes = run["set"] + ([] if run["precision"] == "float32" else [run["precision"]])
-  return table_view.named(run["algorithm"], run["protocol"], changes, run["origin"])
-
-
 def merge(all_runs: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
-  """(task, data set, label) -> its runs, in the order given.
+  """(task, data set, name) -> its runs, in the order given.
 
   Raises:
-    UserError: one seed twice, or two runs of one name that differ in what cells.SAME names.
+    UserError: one seed twice, or two runs of one name that differ in data, length, settings or evaluation.
   """
-  cells = collections.defaultdict(list)
+  groups = collections.defaultdict(list)
   for run in all_runs:
-    group = cells[run["task"], run["dataset"], label(run)]
+    group = groups[run["task"], run["dataset"], run["name"]]
     for other in group:
       if twice := set(other["seeds"]) & set(run["seeds"]):
-        raise runs.UserError(f"--run: seed {min(twice)} of {label(run)} on {run['dataset']} is there twice")
-      for name in ("config", "sha256", "gradient_steps", "episodes_per_evaluation", "minibatches"):
+        raise runs.UserError(f"--run: seed {min(twice)} of {run['name']} on {run['dataset']} is there twice")
+      for name in ("config", "sha256", "team_reward", "gradient_steps", "episodes_per_evaluation", "minibatches"):
         if run[name] != other[name]:
-          raise runs.UserError(f"--run: two runs of {label(run)} on {run['dataset']} differ in {name}; compare apart")
+          raise runs.UserError(f"--run: two runs of {run['name']} on {run['dataset']} differ in {name}; compare apart")
     group.append(run)
-  return cells
+  return groups
 
 
 def table(cells: dict) -> tuple[str, list[dict]]:

@@ -82,8 +82,10 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
   seeds = [measure(jax.tree.map(lambda leaf, i=i: leaf[i], states)) for i in range(len(meta["seeds"]))]
   return {
     **{name: meta[name] for name in ("algorithm", "task", "seeds", "step")},
-    **{name: written["flags"][name] for name in ("protocol", "set")},
-    **{name: written["dataset"][name] for name in ("quality", "origin")},
+    "run": table_view.of_flags(
+      written["flags"] | {"set": table_view.without_size(written["flags"]["set"])}, written["dataset"]["origin"]
+    ),
+    "quality": written["dataset"]["quality"],
     **{"dataset": written["dataset"]["name"], "config": meta["config"]},
     **{"commit": written["commit"], "rows": FLAGS.rows},
     "numbers": {name: np.array([seed[name] for seed in seeds]).round(5).tolist() for name in seeds[0]},
@@ -109,9 +111,7 @@ def markdown(facts: list[dict[str, Any]]) -> str:
 
 def called(row: dict[str, Any]) -> str:
   """A run in a table or a picture."""
-  changes = [change for change in row["set"] if not change.startswith("ensemble_size=")]
-  name = table_view.named(row["algorithm"], row["protocol"], changes, row["origin"])
-  return f"{name} on {row['dataset']}, {row['config']['ensemble_size']} critics"
+  return f"{row['run']} on {row['dataset']}, {row['config']['ensemble_size']} critics"
 
 
 def draw(path: pathlib.Path, facts: list[dict[str, Any]]) -> None:

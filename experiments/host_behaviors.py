@@ -1,6 +1,5 @@
 """Who acts in a data set of an environment on the host, and the training of them, kept and gone on from."""
 
-import contextlib
 import dataclasses
 import functools
 import itertools
@@ -54,22 +53,7 @@ def train_library(environment: HostEnvironment, name: str, folder: pathlib.Path,
       another process trains it.
     CheckpointError: what was kept cannot be read, or cannot be written.
   """
-  with alone(folder / f".training-{name}.lock"):
-    if not (folder / f"{name}.json").exists():  # else another process made it meanwhile
-      _train_library(environment, name, folder, seed)
-
-
-@contextlib.contextmanager
-def alone(path: pathlib.Path):
-  """Refuses a second process.
-
-  Raises:
-    ValueError: it is the second.
-  """
-  with locks.alone(path) as mine:
-    if not mine:
-      raise ValueError(f"another process trains them in {path.parent}; wait for it or take another --seed")
-    yield
+  locks.train_once(folder, name, lambda: _train_library(environment, name, folder, seed))
 
 
 class Training(NamedTuple):

@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from experiments import runs
 
@@ -28,3 +28,16 @@ def alone(path: pathlib.Path) -> Iterator[bool]:
     except OSError:
       mine = True
     yield mine
+
+
+def train_once(folder: pathlib.Path, name: str, train: Callable[[], None]) -> None:
+  """train(), which writes folder/name.json last, unless another process has done so; only one does at a time.
+
+  Raises:
+    ValueError: another process is at it.
+  """
+  with alone(folder / f".training-{name}.lock") as mine:
+    if not mine:
+      raise ValueError(f"another process trains them in {folder}; wait for it or take another --seed")
+    if not (folder / f"{name}.json").exists():  # else another process made it meanwhile
+      train()

@@ -108,8 +108,8 @@ def _somebodys(flag: str, name: str, needed: tuple[str, ...]):
 
 
 def paper(algorithm: str, task: str, quality: str) -> Run:
-  """The papers' protocol on the particle tasks and HalfCheetah 2x3, whose settings other robots share, and on tasks of
-  somebody's own, for which there is none, that of spread.
+  """The papers' protocol on the particle tasks and HalfCheetah 2x3. Other robots share HalfCheetah's settings, tasks of
+  somebody's own those of spread.
 
   Raises:
     ValueError: unknown algorithm, task or quality.
@@ -269,8 +269,9 @@ def _parse(item: str, text: str, kind: type):
   try:
     value = kind(text) if kind in (int, float, str) else ast.literal_eval(text)
   except (ValueError, SyntaxError):
-    raise ValueError(f"--set {item}: expected a value of type {kind.__name__}") from None
-  if kind not in (int, float, str, type(None)) and not isinstance(value, kind):
+    needed = "a Python literal, such as 0.5 or 'relu'" if kind is type(None) else f"a value of type {kind.__name__}"
+    raise ValueError(f"--set {item}: expected {needed}") from None
+  if kind is not type(None) and not isinstance(value, kind):
     raise ValueError(f"--set {item}: expected a value of type {kind.__name__}")
   if isinstance(value, float) and not math.isfinite(value):
     raise ValueError(f"--set {item}: expected a finite number")

@@ -41,9 +41,8 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
   except ValueError as error:
     raise runs.UserError(str(error)) from error
   action = saturation.greedy_actions(learner, states, storage.load(place, verify=False)[0].obs)
-  told = [written["flags"][name] for name in ("algorithm", "protocol", "set")]
   return {
-    "run": table_view.named(*told, written["dataset"]["origin"]),
+    "run": table_view.of_flags(written["flags"], written["dataset"]["origin"]),
     "dataset": written["dataset"]["name"],
     **{name: meta[name] for name in ("task", "seeds", "step")},
     "commit": written["commit"],
@@ -63,7 +62,8 @@ def markdown(facts: list[dict[str, Any]]) -> str:
 
 
 def kinds(facts: list[dict[str, Any]]) -> dict[tuple[str, str], list[tuple[int, float, list[int]]]]:
-  """(data set, run's words) -> seed, score and stuck agents of every seed; a seed of two runs as long once."""
+  """(data set, run's words) -> seed, score and stuck agents of every seed. Runs of one length are one kind, and a seed
+  that two of them have counts once."""
   lengths, found = collections.defaultdict(set), collections.defaultdict(dict)
   for row in facts:
     lengths[row["dataset"], row["run"]].add(row["step"])

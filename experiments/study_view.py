@@ -196,7 +196,8 @@ def _recipe(points: Sequence[Point]) -> list[str]:
     return " / ".join(map(str, sorted(values)))
 
   return [
-    f"{table_view.settings_words(found)}Critics of every algorithm: {told(sizes) or 'none'}. "
+    table_view.settings_words((cell["protocol"], table_view.without_size(cell["set"])) for cell in found)
+    + f"Critics of every algorithm: {told(sizes) or 'none'}. "
     f"Final greedy policy after {told(steps)} gradient steps, "
     f"{told(episodes)} episodes a seed; no online episode was spent on choosing anything. ms an update: of one seed, "
     "on a machine that may have done other work too.",

@@ -3,7 +3,7 @@
 import csv
 import io
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,22 @@ def named(algorithm: str, protocol: str, changes: list[str], origin: str) -> str
   return algorithm + (f" ({', '.join(changed)})" if changed else "")
 
 
-def settings_words(found: Sequence[dict[str, Any]]) -> str:
-  """Protocols and changes of cells that a label does not tell, "" where they are the papers' but for the ensemble."""
-  ways = {
-    (cell["protocol"], *(change for change in cell["set"] if not change.startswith("ensemble_size="))) for cell in found
-  }
-  return "" if ways == {("paper",)} else f"Protocol {'; '.join(', '.join(way) for way in sorted(ways))}. "
+def of_flags(given: Mapping[str, Any], origin: str) -> str:
+  """named, of a run's flags; another precision than all tables have is a change too."""
+  precision = given.get("precision") or "float32"  # younger than some runs
+  changes = [*given["set"], *([] if precision == "float32" else [precision])]
+  return named(given["algorithm"], given["protocol"], changes, origin)
+
+
+def settings_words(ways: Iterable[tuple[str, Sequence[str]]]) -> str:
+  """What labels do not tell: protocols with their changes, "" where all are the papers' without any."""
+  words = {", ".join((protocol, *changes)) for protocol, changes in ways}
+  return "" if words == {"paper"} else f"Protocol {'; '.join(sorted(words))}. "
+
+
+def without_size(changes: Iterable[str]) -> list[str]:
+  """--set without the ensemble's size, where that is told for itself."""
+  return [change for change in changes if not change.startswith("ensemble_size=")]
 
 
 def of_paper(cell: dict[str, Any]) -> published.Score | None:

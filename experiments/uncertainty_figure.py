@@ -117,7 +117,8 @@ def main() -> None:
     "actions, mean over the batch and over the updates since the evaluation before; the "
     "ratio is taken per seed and evaluation.",
     "",
-    table_view.settings_words(found) + metric_curves.origin(found),
+    table_view.settings_words((cell["protocol"], table_view.without_size(cell["set"])) for cell in found)
+    + metric_curves.origin(found),
     "",
   ])  # fmt: skip
   print(text + "\n" + metric_curves.write(out, FLAGS.name, text, facts, lambda path: draw(path, found)))

@@ -120,7 +120,7 @@ def main() -> None:
     "w_k and u_k are means over the batch and over the updates since the evaluation before; normalized_w_k is "
     "(w_k - min) / (max - min) over k, per seed and evaluation, then averaged.",
     "",
-    table_view.settings_words(found) + metric_curves.origin(found),
+    table_view.settings_words((cell["protocol"], cell["set"]) for cell in found) + metric_curves.origin(found),
     "",
   ])  # fmt: skip
   print(text + "\n" + metric_curves.write(out, FLAGS.name, text, facts, lambda path: draw(path, found)))

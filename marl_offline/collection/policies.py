@@ -140,15 +140,14 @@ def load(task: str, folder: pathlib.Path | None = None) -> Library:
     ValueError: it is damaged, or its facts lack something.
   """
   place = folder or resources.files("marl_offline.collection") / "policies"
+  archive = (place / f"{task}.npz").read_bytes()
   try:
-    with (place / f"{task}.npz").open("rb") as file, np.load(file) as arrays:
+    with np.load(io.BytesIO(archive)) as arrays:
       leaves = {name: array.astype(np.float32) for name, array in arrays.items()}
-  except FileNotFoundError:
-    raise
   except Exception as error:  # a flipped bit ends in any of a dozen kinds
     raise ValueError(f"{task}.npz is damaged: {type(error).__name__}: {error}") from error
   facts = json.loads((place / f"{task}.json").read_text())
-  if missing := [name for name in ("kept", "qualities") if name not in facts]:
+  if missing := [name for name in ("task", "environment", "kept", "qualities") if name not in facts]:
     raise ValueError(f"{task}.json has no {missing[0]}")
   return Library(_nested(leaves), facts)
 

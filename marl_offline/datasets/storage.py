@@ -59,7 +59,7 @@ def find(data_dir: str | os.PathLike, task: str, quality: str, version: str | No
 
 
 def newest(names: Iterable[str], task: str, quality: str) -> str | None:
-  """Of the data sets' names the task's and quality's that is plainly numbered and newest: v10 after v9."""
+  """The newest of the names `<task>-<quality>-v<number>`, v10 after v9; None where none has that form."""
   of_it = re.escape(f"{task}-{quality}-") + r"v\d+"
   numbered = [name for name in names if re.fullmatch(of_it, name)]
   return max(numbered, key=lambda name: int(name.rpartition("-v")[2]), default=None)
@@ -184,7 +184,7 @@ def load(folder: str | os.PathLike, *, mmap: bool = True, verify: bool = True) -
   """
   card, arrays, faults = _open(folder, mmap)
   if not faults:
-    faults = _content_faults(folder, card, arrays) if verify else _layout_faults(folder, arrays)
+    faults = _content_faults(folder, card, arrays) if verify else _told(folder, checks.layout_faults(arrays))
   for fault in faults:
     raise DataError(fault)
   return Episodes(**arrays), card
@@ -236,9 +236,9 @@ def _read_card(folder: pathlib.Path) -> Any:
     raise DataError(f"{folder / CARD}: is not JSON ({error})") from None
 
 
-def _layout_faults(folder, arrays: dict[str, np.ndarray]) -> Iterator[str]:
-  """Why the arrays are no data set, whatever their numbers."""
-  yield from (f"{pathlib.Path(folder) / fault.field}.npy: {fault.text}" for fault in checks.layout_faults(arrays))
+def _told(folder, faults: Iterable[checks.Fault]) -> Iterator[str]:
+  """Faults of arrays with the files that they are in."""
+  yield from (f"{pathlib.Path(folder) / fault.field}.npy: {fault.text}" for fault in faults)
 
 
 def _content_faults(folder, card: dict[str, Any], arrays: dict[str, np.ndarray]) -> Iterator[str]:
@@ -252,9 +252,9 @@ def _content_faults(folder, card: dict[str, Any], arrays: dict[str, np.ndarray])
       said = str(hashes[name])[:12]
       yield f"{folder / name}.npy: has changed since it was written, sha256 {found[:12]} where {CARD} says {said}"
   sound = True
-  for fault in checks.faults(arrays):
+  for fault in _told(folder, checks.faults(arrays)):
     sound = False
-    yield f"{folder / fault.field}.npy: {fault.text}"
+    yield fault
   if sound and not list(cards.faults(card)):
     for text in cards.disagreements(card, cards.measure(Episodes(**arrays))):
       yield f"{folder / CARD}: {text}"

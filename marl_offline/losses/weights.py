@@ -10,7 +10,7 @@ def disagreement(q: jax.Array) -> jax.Array:
   Its gradient is 0 where all members agree, where a root of the variance has none.
   """
   variance = jnp.var(q, axis=0)
-  apart = variance > 0
+  apart = variance != 0  # true of a NaN, which stays one
   return jnp.where(apart, jnp.sqrt(jnp.where(apart, variance, 1.0)), 0.0)
 
 
@@ -55,7 +55,7 @@ def softmax_weights(value: jax.Array, temperature: float) -> jax.Array:
 def effective_share(weight: jax.Array) -> jax.Array:
   """(sum w)^2 / (B sum w^2), how much of a batch its weights leave: 1 when all are alike, 1/B for one.
 
-  Weights of any size, at least 0; of nothing but zeros 0. [B] -> [].
+  Weights at least 0, of any size; where all are 0 it is 0. [B] -> [].
   """
   weight = weight / jnp.maximum(jnp.max(weight), jnp.finfo(weight.dtype).tiny)
   return jnp.square(jnp.mean(weight)) / jnp.maximum(jnp.mean(jnp.square(weight)), 1e-12)

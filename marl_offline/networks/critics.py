@@ -39,6 +39,7 @@ class JointCritic(nn.Module):
 
   def counterfactual(self, state: jax.Array, action: jax.Array, proposals: jax.Array) -> jax.Array:
     """Q where agent i alone plays its m-th proposal. [B, S], [B, N, A], [B, M, N, A] -> [B, M, N]."""
+    chex.assert_shape(action, (state.shape[0], self.num_agents, self.action_size))
     chex.assert_shape(proposals, (state.shape[0], None, self.num_agents, self.action_size))
     of_state, of_action = self._first_layer(state)
     start = of_state + _rows(action) @ of_action  # [B, H]

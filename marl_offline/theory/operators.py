@@ -47,7 +47,7 @@ def _backup(game: DecMDP, value: jax.Array) -> jax.Array:
 
 
 def individual_backup(game: DecMDP, behavior: jax.Array, policy: jax.Array, q: jax.Array, agent: int) -> jax.Array:
-  """T_i^ind Q: equation 1; agent i alone by policy.
+  """T_i^ind Q: equation 1; agent i alone by policy. agent: a number, static under jit.
 
   Raises:
     ValueError: agent is not one of 0..N-1.
@@ -58,7 +58,7 @@ def individual_backup(game: DecMDP, behavior: jax.Array, policy: jax.Array, q: j
 
 
 def partial_backup(game: DecMDP, behavior: jax.Array, policy: jax.Array, q: jax.Array, k: int) -> jax.Array:
-  """T^(k) Q: equation 3.
+  """T^(k) Q: equation 3. k: a number, static under jit.
 
   Raises:
     ValueError: k is not one of 1..N.

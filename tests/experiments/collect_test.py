@@ -134,7 +134,7 @@ def test_missing_or_damaged_policies_are_one_sentence(tmp_path, monkeypatch):
   assert "policies-seed0/spread.*" in binaries.sentence(status, err)
   np.savez(kept / "spread.npz", weight=np.zeros(1))
   status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
-  assert "spread.json has no kept" in binaries.sentence(status, err)
+  assert "spread.json has no task" in binaries.sentence(status, err)
   (kept / "spread.npz").unlink()
   status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
   assert "spread.npz is missing beside spread.json; remove that to train anew" in binaries.sentence(status, err)

@@ -38,10 +38,13 @@ def test_from_training_to_the_film(data, tmp_path, monkeypatch):
   score = float(next(line for line in out.splitlines() if line.startswith("seed 0")).split()[-1])
   assert 60.0 < score < 130.0  # it learned, on the task's own scale
   call(train, train_request.FLAGS, "--resume", f"--run_dir={run}")
-  out = call(evaluate, evaluate.FLAGS, f"--run_dir={run}", "--episodes=2", f"--render={tmp_path / 'film.png'}")
+  out = call(evaluate, evaluate.FLAGS, f"--run_dir={run}", "--episodes=50", f"--render={tmp_path / 'film.png'}")
+  assert f"{score:.1f}" in next(line for line in out.splitlines() if line.startswith("seed 0")).split()  # the same play
   assert (tmp_path / "film.png").stat().st_size > 1000
-  call(compare, compare.FLAGS, f"--run={run}", f"--out={tmp_path / 'out'}")
-  call(stuck_policies, stuck_policies.FLAGS, f"--run_dir={run}", f"--out={tmp_path / 'out'}")
+  out = call(compare, compare.FLAGS, f"--run={run}", f"--out={tmp_path / 'out'}")
+  assert f"| 300 | 1 | {score:.1f} +- 0.0 | {score:.1f} |" in out
+  out = call(stuck_policies, stuck_policies.FLAGS, f"--run_dir={run}", f"--out={tmp_path / 'out'}")
+  assert f"{score:.1f}" in out
   monkeypatch.delattr(own_task, "draw")
   status, _, err = binaries.call(evaluate.main, evaluate.FLAGS, f"--run_dir={run}", f"--render={tmp_path / 'x.png'}")
   assert "has no draw(axes, world)" in binaries.sentence(status, err)

@@ -28,6 +28,8 @@ def test_disagreement_has_a_gradient_where_members_agree_too():
   np.testing.assert_allclose(jax.grad(lambda q: losses.disagreement(q).sum())(q)[0], [-0.5, -0.5, -0.5], rtol=1e-6)
   relative = jax.grad(lambda q: losses.relative_disagreement(q).sum())(q)
   np.testing.assert_allclose(relative[0], [0.0, -0.5, 0.5], rtol=1e-6)  # +0.5 and -0.5 of entry 0 cancel
+  for lost in (jnp.nan, jnp.inf):  # a member that diverged is no member that agrees
+    assert np.isnan(losses.disagreement(q.at[0, 1].set(lost))).tolist() == [False, True, False]
   for same in (jnp.ones((3, 2)), q[:1]):  # members that agree, and one alone
     np.testing.assert_array_equal(jax.grad(lambda q: losses.disagreement(q).sum())(same), 0.0)
 

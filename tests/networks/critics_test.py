@@ -134,6 +134,8 @@ def test_rows_of_another_batch_are_refused_and_half_precision_stays_half():
       critic.apply(params, state, wrong)
   with pytest.raises(AssertionError):
     critic.apply(params, state, action, proposals.swapaxes(0, 1), method="counterfactual")
+  with pytest.raises(AssertionError):
+    critic.apply(params, state, action[:1], proposals, method="counterfactual")
   params, state, action, queries, proposals = jax.tree.map(
     lambda x: x.astype(jnp.bfloat16), (params, state, action, queries, proposals)
   )
