@@ -142,25 +142,7 @@ def train(
   }
   module = settings.load(given["algorithm"]).__name__
   meta = checkpoints.describe(given["algorithm"], run.config, data.spec, module, **facts)
-
-  def write_log(position: trainer.Position, returns: np.ndarray) -> str:
-    score = scores.normalized(given["task"], np.mean(returns, axis=1))
-    rate = position.updates_per_second()
-    kept = f"the checkpoint of step {keeper.steps()[-1]} is kept" if keeper.steps() else "no checkpoint is older"
-    with runs.writing(None, f"{kept}; make room and go on with --resume"):
-      log.append(position.step, position.metrics(), returns, score, updates_per_second=rate)
-    return f"score {np.mean(score):.1f}"
-
-  def save(states, position):
-    keeper.save(position.step, states, request.seeds, meta | {"position": dataclasses.asdict(position)})
-
-  def set_aside(states, position):
-    failed = checkpoints.Checkpoints(folder / "failed", keep=1)
-    failed.save(position.step, states, request.seeds, meta | {"position": None})
-    good = f"the last good checkpoint is of step {keeper.steps()[-1]}" if keeper.steps() else "no checkpoint is older"
-    return f"its state is in {failed.folder}; {good}"
-
-  hooks = trainer.Hooks(rollouts.evaluator(environment, learner, run.episodes), write_log, save, set_aside)
+  hooks = hooks_of(request, keeper, log, rollouts.evaluator(environment, learner, run.episodes), meta)
   batch_size = run.config.batch_size
   draw = functools.partial(sampling.draw, batch_size=batch_size)
   work = f"{run.gradient_steps} updates of {len(request.seeds)} seed{'s' if len(request.seeds) > 1 else ''}"
@@ -183,6 +165,29 @@ def train(
     **source,
   )
   return position, stopped
+
+
+def hooks_of(request: train_request.Request, keeper, log: logs.RunLog, evaluate, meta: dict[str, Any]) -> trainer.Hooks:
+  """What training asks of the disk. keeper: the run's Checkpoints; meta: what each says beside where the run stands."""
+
+  def write_log(position: trainer.Position, returns: np.ndarray) -> str:
+    score = scores.normalized(request.given["task"], np.mean(returns, axis=1))
+    rate = position.updates_per_second()
+    kept = f"the checkpoint of step {keeper.steps()[-1]} is kept" if keeper.steps() else "no checkpoint is older"
+    with runs.writing(None, f"{kept}; make room and go on with --resume"):
+      log.append(position.step, position.metrics(), returns, score, updates_per_second=rate)
+    return f"score {np.mean(score):.1f}"
+
+  def save(states, position):
+    keeper.save(position.step, states, request.seeds, meta | {"position": dataclasses.asdict(position)})
+
+  def set_aside(states, position):
+    failed = checkpoints.Checkpoints(request.folder / "failed", keep=1)
+    failed.save(position.step, states, request.seeds, meta | {"position": None})
+    good = f"the last good checkpoint is of step {keeper.steps()[-1]}" if keeper.steps() else "no checkpoint is older"
+    return f"its state is in {failed.folder}; {good}"
+
+  return trainer.Hooks(evaluate, write_log, save, set_aside)
 
 
 def restore(request: train_request.Request, learner, keeper: checkpoints.Checkpoints):

@@ -1,5 +1,6 @@
 """Rule 16: imports point one way."""
 
+import ast
 import pathlib
 import re
 
@@ -53,7 +54,11 @@ def test_wrong_imports_are_seen():
   assert not wrong_imports("from marl_offline.losses.targets import td_target", "losses")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_are_short(path):
-  most = 200 if path.parent.name == "algorithms" else 300
-  assert len(path.read_text().splitlines()) <= most
+@pytest.mark.parametrize("folder", ["marl_offline", "experiments", "tests"])
+def test_files_and_functions_are_short(folder):
+  for path in sorted((PACKAGE.parent / folder).rglob("*.py")):
+    source = path.read_text()
+    assert len(source.splitlines()) <= (200 if path.parent.name == "algorithms" else 300), path
+    for node in ast.walk(ast.parse(source)):
+      if isinstance(node, ast.FunctionDef):
+        assert node.end_lineno - node.lineno < 60, (path, node.name)

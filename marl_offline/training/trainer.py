@@ -185,10 +185,8 @@ def fit(
     seeds: one learner each, all in one program.
     plan: a Plan.
     hooks: Hooks.
-    states: [seeds, ...] where a resumed run stands; None: initialised here. Donated.
-    position: where a resumed run stands.
-    bar: what is told of the progress, see progress.Bar; None: a bar where stderr is a terminal, otherwise a line an
-      evaluation.
+    states, position: [seeds, ...], and where a resumed run stands; None: from the start. States are donated.
+    bar: what is told of the progress; None: a progress.Bar, or lines where stderr is no terminal.
     layout: a devices.Layout; None: the default device.
     feed: where batches are fed, (keys_of, chunks to come) -> their batches [seeds, steps, B, ...]; see feeding.feed.
     minibatches: how many different batches there are, which then come again and again; None: fresh ones.
@@ -204,15 +202,9 @@ def fit(
   programs, saved = Programs(learner.update, draw, layout, minibatches), position.step if states is not None else None
   bar = bar or progress.Bar(plan, position, None)
   with StopSignals() as stop, contextlib.closing(bar):
-    init_keys, run_keys = seed_keys(seeds)
-    memory.require_states(jax.eval_shape(jax.vmap(learner.init), init_keys), layout.device)
-    states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states
-    states, run_keys, dataset = layout.place(states), layout.place(run_keys), layout.place_whole(dataset)
-    batches = (
-      feed(functools.partial(batch_keys, run_keys, minibatches=minibatches), plan.chunks(position.step))
-      if feed
-      else None
-    )
+    states, run_keys = _begun(learner, seeds, states, layout)
+    dataset, keys_of = layout.place_whole(dataset), functools.partial(batch_keys, run_keys, minibatches=minibatches)
+    batches = feed(keys_of, plan.chunks(position.step)) if feed else None
     while position.step < plan.gradient_steps and not stop.asked:
       began, length = time.perf_counter(), plan.chunk(position.step)
       fed = layout.place(next(batches)) if feed else None
@@ -230,6 +222,18 @@ def fit(
     if saved != position.step:  # stopped between evaluations, or before the first update
       hooks.save(states, position)
   return states, position, stop.asked
+
+
+def _begun(learner, seeds: Sequence[int], states: Any, layout: Layout) -> tuple[Any, jax.Array]:
+  """States, initialised where there are none, and the seeds' keys, all in their places.
+
+  Raises:
+    memory.TooLarge: the states do not fit.
+  """
+  init_keys, run_keys = seed_keys(seeds)
+  memory.require_states(jax.eval_shape(jax.vmap(learner.init), init_keys), layout.device)
+  states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states
+  return layout.place(states), layout.place(run_keys)
 
 
 def _evaluated(states: Any, position: Position, seeds: Sequence[int], hooks: Hooks, bar) -> Position:

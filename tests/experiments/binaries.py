@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import pathlib
 import sys
 
 import numpy as np
@@ -31,6 +32,12 @@ def call(main, flag_values, *arguments):
   finally:
     sys.argv = argv
   return status, out.getvalue(), err.getvalue()
+
+
+def everything_in(folder):
+  """Its files and their hashes: equal where nothing was touched."""
+  files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+  return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def sentence(status, err):
