@@ -62,13 +62,13 @@ def draw(path: pathlib.Path, facts: dict[str, Any], of: str) -> None:
     profile.plot(whole["levels"], row["above"], color=color[name], lw=1.8, label=name)
   behind = counted(len(whole["datasets"]), whole["seeds"])
   profile.set(title=f"share of runs above a score ({behind})", xlabel="normalised score", ylim=(-0.02, 1.02))
-  profile.legend(frameon=False, fontsize=8 if len(ranked) < 10 else 6)
+  profile.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
   _rows(iqm, ranked, [whole["algorithms"][name]["iqm"] for name in ranked], [color[name] for name in ranked])
   iqm.set(title=f"IQM ({behind})", xlabel="normalised score")
   words = [f"{row['over']}\n{counted(len(row['datasets']), row['seeds'])}" for row in pairs]
   _rows(better, words, [row["probability_of_improvement"] for row in pairs], [color[row["over"]] for row in pairs])
   better.axvline(0.5, color="#777777", ls="--", lw=1.2)
-  better.set(title=f"P({of} better than ...)", xlim=(-0.03, 1.03))
+  better.set(title=f"P({of}\nis better than ...)", xlim=(-0.03, 1.03))
   better.set_xlabel("mean over data sets; ties one half")
   figure.supxlabel("shaded: 95 % bootstrap intervals, seeds drawn within each data set", fontsize=8)
   for axes in (profile, iqm, better):

@@ -11,7 +11,7 @@ from tests.experiments import binaries
 
 MPE = pathlib.Path(__file__).parents[2] / "results" / "mpe"
 ALGORITHMS = "spacql,icql_qs,cfcql,macql,icql,omar,matd3_bc,iql,awac,maicq,bc"
-QUALITIES = "--qualities=random,medium-replay,medium,expert"
+GRID = (f"--cells={MPE / 'cells'}", "--qualities=random,medium-replay,medium,expert")
 NUMBER = re.compile(r"-?\d+\.\d+")
 
 
@@ -22,12 +22,13 @@ NUMBER = re.compile(r"-?\d+\.\d+")
     (ablation_table, ("--show", "--study=control", "--num_seeds=5"), "control"),
     (weights_figure, ("--show", "--num_seeds=2"), "weights"),
     (uncertainty_figure, ("--show", "--num_seeds=1"), "uncertainty"),
-    (aggregate, (f"--cells={MPE / 'cells'}", QUALITIES), "aggregate"),
+    (aggregate, (*GRID, "--algorithms=spacql,icql_qs,cfcql,macql,matd3_bc,iql,bc", "--num_seeds=2"), "aggregate"),
+    (aggregate, (*GRID, "--of=spacql (ensemble_size=2)", "--num_seeds=5"), "five_seeds/aggregate"),
   ],
 )
 def test_a_table_is_what_its_command_makes(tmp_path, binary, flags, name):
   shutil.copytree(MPE / "cells", tmp_path / "cells")
-  status, _, err = binaries.call(binary.main, binary.FLAGS, *flags, f"--out={tmp_path}")
+  status, _, err = binaries.call(binary.main, binary.FLAGS, *flags, f"--out={(tmp_path / name).parent}")
   assert status == 0, err
   made, kept = ((folder / f"{name}.md").read_text() for folder in (tmp_path, MPE))
   assert NUMBER.sub("#", made) == NUMBER.sub("#", kept)
