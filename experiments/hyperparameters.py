@@ -17,8 +17,9 @@ ALPHAS = {
   CHEETAH: (0.1, 0.4, 1.0, 1.7),
 }
 LEARNING_RATES = {"spread": 0.01, "tag": 0.001, "world": 0.001, CHEETAH: 3e-4}
-# Of every algorithm on HalfCheetah, as far as it has the field: CFCQL's and OMAR's released code, TD3+BC's, IQL's and
-# AWAC's for one agent. gamma is the papers'; both codes set 0.99 too, but run with RELEASED_GAMMA.
+# Of every algorithm on HalfCheetah, as far as it has the field: CFCQL's and OMAR's released code, TD3+BC's and IQL's
+# for one agent. gamma is that of OMAR's appendix, the only paper to print one; both codes set 0.99 too, but run with
+# RELEASED_GAMMA. The search is the code's; the appendix has 3 rounds of 10 samples and the soft refit everywhere.
 CHEETAH_FIELDS = {
   "batch_size": 256,
   "hidden_size": 256,
@@ -62,13 +63,15 @@ def conservative(config: Any, task: str, quality: str) -> tuple[Any, str]:
   """CFCQL's table, which serves SPaCQL, ICQL-QS and MACQL too."""
   alpha = ALPHAS[task][QUALITIES.index(quality)]
   source = "arXiv:2309.12696 and arXiv:2511.07629; what they leave open as in the code released with the first"
+  if task == CHEETAH and config.gamma != RELEASED_GAMMA:
+    source += f", but gamma {config.gamma}, which that code sets and never passes on"
   return dataclasses.replace(config, alpha=alpha, learning_rate=LEARNING_RATES[task]), source
 
 
 def independent(config: Any, task: str, quality: str) -> tuple[Any, str]:
   """ICQL's: alpha alone depends on the data."""
   alpha = INDEPENDENT_ALPHAS[task][QUALITIES.index(quality)]
-  coded = "alpha and gamma" if config.gamma == RELEASED_GAMMA else "alpha"
+  coded = "alpha and gamma" if config.gamma == RELEASED_GAMMA else "alpha, target noise and search"
   source = f"{OMAR}; {coded} as in its released code; as many updates as all algorithms here"
   return dataclasses.replace(config, alpha=alpha), source
 
@@ -113,8 +116,9 @@ def imitation(config: Any, task: str, quality: str) -> tuple[Any, str]:
 
 # No multi-agent continuous code is released for the next four: arXiv:2309.12696 appendix C.3 names the single-agent
 # originals. Their 3e-4 is for a million updates, ten to a hundred times ours; 1e-3 is what the released discrete half
-# gives IQL and AWAC. Budget, sizes, discount and clipping are the other algorithms', the same for all data.
-_CHOSEN = "discount, clipping, sizes and, on the particle tasks, the learning rate are our choice, alike for all data"
+# gives IQL and AWAC. Budget, clipping and, on the particle tasks, sizes and discount are the other algorithms', alike
+# for all data.
+_CHOSEN = "clipping and, on the particle tasks, discount, sizes and learning rate are our choice, alike for all data"
 
 
 def matd3_bc(config: Any, task: str, quality: str) -> tuple[Any, str]:
@@ -130,8 +134,9 @@ def iql(config: Any, task: str, quality: str) -> tuple[Any, str]:
 
 
 def awac(config: Any, task: str, quality: str) -> tuple[Any, str]:
-  """AWAC's constants."""
-  del task, quality
+  """AWAC's constants; on HalfCheetah the temperature of a well-kept re-implementation's (CORL's) settings for it."""
+  del quality
+  config = dataclasses.replace(config, temperature=1 / 3) if task == CHEETAH else config
   return config, f"arXiv:2006.09359 with a central critic (arXiv:2309.12696 C.3, code unreleased); {_CHOSEN}"
 
 
@@ -157,5 +162,6 @@ PAPER = {
 }
 # What settings.released_code takes instead, for those whose code is not CFCQL's; they train on each agent's own reward.
 RELEASED = {"icql": released_independent, "omar": released_omar}
-# Which of the others that code holds; SPaCQL's and ICQL-QS's papers took its constants.
-IN_RELEASED_CODE = ("cfcql", "macql", "spacql", "icql_qs")
+# Which of the others CFCQL's code holds, and which took its constants.
+IN_RELEASED_CODE = ("cfcql", "macql")
+OF_RELEASED_CODE = (*IN_RELEASED_CODE, "spacql", "icql_qs")

@@ -19,7 +19,8 @@ class Score(NamedTuple):
 SPACQL = "arXiv:2511.07629"
 CFCQL = "arXiv:2309.12696"
 # In the order of QUALITIES: random, medium-replay, medium, expert. CFCQL's are of uniform agent weights.
-# CFCQL's table 5 cites OMAR's paper for MAICQ and MA-TD3+BC; SPaCQL's table 2 repeats it for the latter and IQL.
+# Those of ICQL, OMAR, MA-TD3+BC and MAICQ are cited from OMAR's paper, which built all of them on independent TD3.
+# MA-TD3+BC and MAICQ here have central critics, as CFCQL's appendix C.3 describes them.
 _ROWS = {
   ("spacql", "spread", f"{SPACQL} table 2"): ((78.2, 14.0), (71.9, 13.2), (78.6, 6.4), (111.9, 4.5)),
   ("spacql", "tag", f"{SPACQL} table 2"): ((89.4, 13.7), (75.0, 12.7), (61.9, 20.0), (111.2, 16.4)),
@@ -54,7 +55,7 @@ _ROWS = {
 
 
 def lookup(algorithm: str, task: str, quality: str) -> Score | None:
-  """What the paper prints for this cell; None where no paper does, as for data of our own making."""
+  """What the paper prints for this cell; None where none does, and on robots, whose papers' simulator was another."""
   for (name, place, source), row in _ROWS.items():
     if (name, place) == (algorithm, task) and quality in QUALITIES:
       return Score(*row[QUALITIES.index(quality)], source)

@@ -155,7 +155,7 @@ def released_code(algorithm: str, task: str, quality: str) -> Run:
   where gamma is another instead. The independent learners' code stops after fewer updates.
   """
   run = fixed_minibatches(algorithm, task, quality)
-  if algorithm in (*hyperparameters.RELEASED, *hyperparameters.IN_RELEASED_CODE):
+  if algorithm in (*hyperparameters.RELEASED, *hyperparameters.OF_RELEASED_CODE):
     run = dataclasses.replace(run, config=dataclasses.replace(run.config, gamma=hyperparameters.RELEASED_GAMMA))
   if algorithm in hyperparameters.RELEASED:
     config, source = hyperparameters.RELEASED[algorithm](run.config, family(task), quality)
@@ -165,9 +165,10 @@ def released_code(algorithm: str, task: str, quality: str) -> Run:
       run, config=config, source=source, gradient_steps=steps, evaluations=10, log_every=log_every
     )
   code = "the code released with arXiv:2309.12696"
-  source = (
-    code if algorithm in hyperparameters.IN_RELEASED_CODE else f"{run.source}; reward and minibatches as in {code}"
-  )
+  taken = [what for what, is_it in (
+    ("reward", True), ("minibatches", run.minibatches), ("gamma", algorithm in hyperparameters.OF_RELEASED_CODE),
+  ) if is_it]  # fmt: skip
+  source = code if algorithm in hyperparameters.IN_RELEASED_CODE else f"{run.source}; {', '.join(taken)} as in {code}"
   return dataclasses.replace(run, team_reward="first_agent", source=source)
 
 

@@ -21,7 +21,7 @@ from experiments import launch, locks, processes, runs, settings, train_request,
 from experiments.runs import UserError
 from marl_offline.datasets import feeding, sampling
 from marl_offline.evaluation import rollouts, scores
-from marl_offline.training import checkpoints, devices, logs, memory, trainer
+from marl_offline.training import checkpoints, chunk, devices, logs, memory, trainer
 
 
 def main() -> None:
@@ -161,7 +161,8 @@ def train(
     position=position,
     layout=layout,
     bar=bar,
-    minibatches=run.minibatches,
+    # the model of the behavior is a program of its own in the released code, and sees fresh ones
+    minibatches=run.minibatches and chunk.Repeated(run.minibatches, settings.behavior_updates(run.config)),
     **source,
   )
   return position, stopped

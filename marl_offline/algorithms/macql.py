@@ -17,7 +17,8 @@ from marl_offline.types import Learner, Spec
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """The paper's values; alpha and learning_rate per task and quality are in experiments/hyperparameters.py."""
+  """The values of CFCQL's released code, as no paper prints any; alpha and
+  learning_rate per task and quality are in experiments/hyperparameters.py."""
 
   gamma: float = 0.95
   tau: float = 0.01  # of the targets, once in actor_period critic updates

@@ -6,7 +6,7 @@ into one for the initial state and one for the run, `keys_at` folds the step int
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,16 +22,27 @@ def seed_keys(seeds: Sequence[int]) -> tuple[jax.Array, jax.Array]:
   return keys[:, 0], keys[:, 1]
 
 
-def keys_at(run_key: jax.Array, step: jax.Array, minibatches: int | None = None) -> tuple[jax.Array, jax.Array]:
-  """The key of the batch and the key of the update at a step; the batches repeat after so many, None: never."""
+class Repeated(NamedTuple):
+  """So many minibatches again and again, from a step on; fresh ones before it."""
+
+  count: int
+  first_step: int = 0
+
+
+def keys_at(run_key: jax.Array, step: jax.Array, minibatches: Repeated | None = None) -> tuple[jax.Array, jax.Array]:
+  """The key of the batch and the key of the update at a step. minibatches: None where they are always fresh."""
   key_batch, key_update = jax.random.split(jax.random.fold_in(run_key, step))
   if minibatches is not None:
-    key_batch, _ = jax.random.split(jax.random.fold_in(run_key, step % minibatches))
+    count, first = minibatches
+    same = jnp.where(step < first, step, first + (step - first) % count)
+    key_batch, _ = jax.random.split(jax.random.fold_in(run_key, same))
   return key_batch, key_update
 
 
 @functools.partial(jax.jit, static_argnames=("num_steps", "minibatches"))
-def batch_keys(run_keys: jax.Array, first_step: jax.Array, num_steps: int, minibatches: int | None = None) -> jax.Array:
+def batch_keys(
+  run_keys: jax.Array, first_step: jax.Array, num_steps: int, minibatches: Repeated | None = None
+) -> jax.Array:
   """The keys of the batches of a chunk, as train_chunk derives them. [seeds] -> [seeds, steps]."""
   steps = first_step + jnp.arange(num_steps)
   return jax.vmap(lambda run_key: jax.vmap(lambda step: keys_at(run_key, step, minibatches)[0])(steps))(run_keys)
@@ -110,7 +121,7 @@ def train_chunk(
 class Programs:
   """The compiled chunks of a run, one for each length; told apart so that compiling is not timed as training."""
 
-  def __init__(self, update, draw, layout: Layout, minibatches: int | None = None):
+  def __init__(self, update, draw, layout: Layout, minibatches: Repeated | None = None):
     self._static = update, draw
     self._layout, self._options = layout, {"layout": layout, "minibatches": minibatches}
     self._compiled = {}

@@ -189,7 +189,7 @@ def fit(
     bar: what is told of the progress; None: a progress.Bar, or lines where stderr is no terminal.
     layout: a devices.Layout; None: the default device.
     feed: where batches are fed, (keys_of, chunks to come) -> their batches [seeds, steps, B, ...]; see feeding.feed.
-    minibatches: how many different batches there are, which then come again and again; None: fresh ones.
+    minibatches: chunk.Repeated where the same ones come again and again; None: fresh ones.
 
   Returns:
     states, position, and the name of the signal that came, or ""; the position says whether it came before the end.

@@ -72,7 +72,11 @@ def test_released_code_sees_few_minibatches():
   counts = [settings.released_code(name, "spread", "random").minibatches for name in ("cfcql", "spacql", "omar")]
   assert counts == [50, 50, 10] and settings.released_code("cfcql", "world", "random").minibatches == 250
   assert settings.released_code("omar", "world", "random").minibatches == 10
-  assert "reward and minibatches as in the code" in settings.released_code("iql", "world", "random").source
+  assert "; reward, minibatches as in the code" in settings.released_code("iql", "world", "random").source
+  assert "; reward, minibatches, gamma as in the code" in settings.released_code("spacql", "world", "random").source
+  assert settings.released_code("iql", "halfcheetah_2x3", "random").source.endswith(
+    "; reward as in the code released with arXiv:2309.12696"
+  )
   assert settings.paper("cfcql", "spread", "random").minibatches is None
   alone = settings.fixed_minibatches("cfcql", "spread", "random")
   assert (alone.minibatches, alone.team_reward) == (50, "mean")

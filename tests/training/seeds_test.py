@@ -40,9 +40,11 @@ def test_one_seed_of_three_is_that_seed_alone():
 def test_a_fixed_number_of_minibatches_comes_again_and_again_while_the_updates_stay_fresh():
   run_key = jax.random.key(3)
   data = lambda key: jax.random.key_data(key).tolist()  # noqa: E731
-  batch, update = zip(*(map(data, chunk.keys_at(run_key, step, 5)) for step in range(12)), strict=True)
+  batch, update = zip(*(map(data, chunk.keys_at(run_key, step, chunk.Repeated(5))) for step in range(12)), strict=True)
   fresh_batch, fresh_update = zip(*(map(data, chunk.keys_at(run_key, step)) for step in range(12)), strict=True)
   assert batch[:5] == fresh_batch[:5] and batch[5:10] == batch[:5] and batch[10:] == batch[:2]
   assert update == fresh_update and len({*map(str, fresh_batch)}) == 12
-  fed = chunk.batch_keys(run_key[None], np.int32(4), 4, minibatches=5)
+  fed = chunk.batch_keys(run_key[None], np.int32(4), 4, minibatches=chunk.Repeated(5))
   assert [data(key) for key in fed[0]] == list(batch[4:8])
+  later = [data(chunk.keys_at(run_key, step, chunk.Repeated(2, first_step=7))[0]) for step in range(12)]
+  assert later[:9] == list(fresh_batch[:9]) and later[9:] == [later[7], later[8], later[7]]
