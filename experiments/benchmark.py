@@ -14,6 +14,7 @@ collect: a million rows of `spread`, written, read back and evaluated.
 evaluate: the episodes of one evaluation of five seeds.
 feed: batches drawn on the device beside batches fed from the host.
 compile: whole processes of `train`, before and after its programs are kept on disk.
+collect, compile and trace measure once; feed times all repeats together, one after the other.
 """
 
 import json
@@ -52,7 +53,7 @@ def measure(what: str) -> list[dict]:
 
 def main() -> None:
   """The binary."""
-  wanted = [runs.choose("what", what, WHATS) for what in WHAT.value]
+  wanted = [runs.choose("what", what, WHATS) for what in WHAT.value or [""]]
   launch.multiply_in(runs.choose("precision", PRECISION.value, settings.PRECISIONS))
   jax.config.update("jax_enable_compilation_cache", False)  # a compilation is measured, not a disk
   told = {"device": provenance.device(), "versions": provenance.versions(), "repeats": REPEATS.value}

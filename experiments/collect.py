@@ -118,10 +118,10 @@ def require_library(shelf: policies.Library, environment, advice: str) -> None:
   """
   if ("noise_std" in shelf.facts) != isinstance(environment, HostEnvironment):
     raise ValueError(f"they are of the other learner (v1's or v2's); {advice}")
-  trained = shelf.facts["environment"]
-  if trained["observation_hash"] != observation_hash(environment):
+  trained = shelf.facts.get("environment", {})
+  if trained.get("observation_hash") != observation_hash(environment):
     raise ValueError(
-      f"they were trained in {shelf.facts['task']} {trained['version']}, and {environment.name} is "
+      f"they were trained in {shelf.facts.get('task')} {trained.get('version')}, and {environment.name} is "
       f"{environment.version} here; {advice}"
     )
 

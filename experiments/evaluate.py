@@ -167,7 +167,9 @@ def played(environment, learner, state):
 
 def played_on_the_host(environment, learner, state):
   """The same of a host environment: the very episode that the table counts under this number."""
-  return host_rollouts.record_episode(environment, learner, state, FLAGS.episode, rollouts.EVALUATION_KEY)
+  return host_rollouts.record_episode(
+    environment, learner, state, FLAGS.episode, FLAGS.episodes, rollouts.EVALUATION_KEY
+  )
 
 
 def picture(task: str, environment) -> tuple[Callable, dict]:

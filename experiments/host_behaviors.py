@@ -170,7 +170,8 @@ def decentralized(
     noise = calm * shelf.facts["noise_std"]
     acting.append(host_record.Behavior(_with_agent(shelf.actor(others), shelf.actor(own), agent), noise, end - start))
     words.append({"policy": _words(shelf, own), "part": part, "noise_std": noise, "rows": end - start})
-  together = host_record.record(environment, policy_of(environment), acting, seed, title)
+  # a seed of its own: with one for all, parts in which the same policies act would be the same episodes
+  together = host_record.record(environment, policy_of(environment), acting, seed + 1_000_000 * agent, title)
   own = slice(agent, agent + 1)
   fields = {name: getattr(together, name)[:, own] for name in ("obs", "action", "reward", "final_obs", "final_action")}
   return dataclasses.replace(together, **fields), words

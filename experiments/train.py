@@ -50,6 +50,7 @@ def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopp
   launch.multiply_in(request.given["precision"])
   own = dataclasses.replace(request, seeds=team.seeds(request.seeds), folder=team.folder(request.folder))
   environment = runs.environment_of(request.given["task"])
+  train_setup.require_step(request.given["task"], environment)
   train_setup.make_learner(request, runs.plain_spec(environment))  # refuses what cannot train before data are made
   if team.index:
     team.wait("the data and the run's folder were made")

@@ -1,20 +1,49 @@
 """What `train` prepares before it trains: data, learner, the run's folder."""
 
 import dataclasses
+import functools
 import pathlib
 import shutil
 import uuid
 from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 
 from experiments import provenance, runs, settings, train_request
 from experiments.recipes import Recipe
 from experiments.runs import UserError
 from marl_offline.datasets import storage
 from marl_offline.datasets.storage import DataError
-from marl_offline.environments.api import observation_hash
-from marl_offline.evaluation import scores
+from marl_offline.environments.api import HostEnvironment, PureEnvironment, observation_hash
+from marl_offline.evaluation import host_rollouts, rollouts, scores
 from marl_offline.training import logs
 from marl_offline.types import Spec
+
+
+def require_step(task: str, environment: PureEnvironment | HostEnvironment) -> None:
+  """An environment of somebody's own gives what it says, tried before anything is trained; ours are tested.
+
+  Raises:
+    UserError: other shapes.
+  """
+  if "." not in task:
+    return
+  agents, wanted = environment.num_agents, (environment.num_agents, environment.obs_size)
+  try:
+    if isinstance(environment, HostEnvironment):
+      world = environment.reset(np.random.default_rng(0), 2)
+      if (shape := np.shape(environment.observe(world))) != (2, *wanted):
+        raise ValueError(f"{environment.name} observes {shape} of two worlds, where its sizes say {(2, *wanted)}")
+      _, *told = environment.step(world, np.zeros((2, agents, environment.action_size)))
+      host_rollouts.checked(environment, 2, *told)
+    else:
+      still = jnp.zeros((agents, environment.action_size))
+      play = functools.partial(rollouts.episode_return, environment, lambda *given: (still, ()), ())
+      jax.eval_shape(play, jax.random.key(0))
+  except ValueError as error:
+    raise UserError(f"--task={task}: {error}") from error
 
 
 def find_or_make_data(request: train_request.Request) -> pathlib.Path:

@@ -46,7 +46,8 @@ def line(num_seeds: int) -> dict:
       seconds = time.perf_counter() - start
     file = next(pathlib.Path(folder).rglob("*.xplane.pb"))
     told = summary(jax.profiler.ProfileData.from_file(str(file)).planes, steps)
-  return {"case": f"spacql/spread/{num_seeds} seeds", "ms": round(1e3 * seconds / steps, 3), "updates": steps} | told
+  milliseconds = round(1e3 * seconds / steps, 3)
+  return {"case": f"spacql/spread/{num_seeds} seeds", "ms": milliseconds, "updates": steps, "repeats": 1} | told
 
 
 def summary(planes: Iterable[Any], num_updates: int) -> dict:

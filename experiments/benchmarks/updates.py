@@ -114,15 +114,15 @@ def lowered(name: str, learner: Learner, config, layout: Layout, states, run_key
 
 
 def compiled(name: str, case: timing.Case, learner: Learner, config, layout: Layout) -> dict:
-  """Seconds of the compiler, and the memory that the compiled program takes with all its arguments. What case runs is
-  the same program, so it is compiled here and not again."""
+  """Seconds of the compiler, and the memory that the program takes on each device with all its arguments; a CPU's cores
+  are devices of one memory. What case runs is the same program, so it is compiled here and not again."""
   states, run_keys = case.inputs(jax.random.key(0))
   start = time.perf_counter()
   sizes = lowered(name, learner, config, layout, states, run_keys, 0).compile().memory_analysis()
   seconds = time.perf_counter() - start
   names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
   total = sum(getattr(sizes, field) for field in names) - sizes.alias_size_in_bytes
-  return {"compile_s": round(seconds, 1), "peak_memory_mb": round(total / 1e6, 1)}
+  return {"compile_s": round(seconds, 1), "memory_mb_a_device": round(total / 1e6, 1)}
 
 
 def lines(repeats: int) -> list[dict]:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from marl_offline.datasets import storage
 from marl_offline.environments.api import HostEnvironment
+from marl_offline.evaluation import host_rollouts
 
 COPIES = 100  # episodes played at once
 ENDS = ("terminated", "truncated")
@@ -83,7 +84,8 @@ def play(
   for step in range(most):
     action = np.asarray(act(behavior.actors, seen["obs"], behavior.noise, jax.random.fold_in(key, step)))[playing]
     row = {"episode": playing, **{name: array[playing] for name, array in seen.items()}, "action": action}
-    world, row["reward"], *ends = environment.step(world, action)
+    world, *told = environment.step(world, action)
+    row["reward"], *ends = host_rollouts.checked(environment, len(playing), *told)
     rows.append(row | dict(zip(ENDS, ends, strict=True)))
     steps[playing] += 1
     seen["obs"][playing], seen["state"][playing] = environment.observe(world), environment.state(world)

@@ -147,7 +147,7 @@ def load(task: str, folder: pathlib.Path | None = None) -> Library:
   except Exception as error:  # a flipped bit ends in any of a dozen kinds
     raise ValueError(f"{task}.npz is damaged: {type(error).__name__}: {error}") from error
   facts = json.loads((place / f"{task}.json").read_text())
-  if missing := [name for name in ("task", "environment", "kept", "qualities") if name not in facts]:
+  if missing := [name for name in ("kept", "qualities") if name not in facts]:
     raise ValueError(f"{task}.json has no {missing[0]}")
   return Library(_nested(leaves), facts)
 

@@ -218,10 +218,29 @@ def _load(mujoco: Any, file: str) -> Any:
 
 @contextlib.contextmanager
 def unlogged(mujoco: Any) -> Iterator[None]:
-  """MuJoCo's warnings, of an old file or a simulation that diverges, would be written into ./MUJOCO_LOG.TXT."""
-  told = mujoco.get_mju_user_warning()
-  mujoco.set_mju_user_warning(lambda text: None)
+  """MuJoCo's warnings, of an old file or a simulation that diverges, would be written into ./MUJOCO_LOG.TXT.
+
+  The process has one handler of them: the first who enters keeps it, the last who leaves puts it back.
+  """
+  with _QUIET.lock:
+    if not _QUIET.count:
+      _QUIET.before = mujoco.get_mju_user_warning()
+      mujoco.set_mju_user_warning(lambda text: None)
+    _QUIET.count += 1
   try:
     yield
   finally:
-    mujoco.set_mju_user_warning(told)
+    with _QUIET.lock:
+      _QUIET.count -= 1
+      if not _QUIET.count:
+        mujoco.set_mju_user_warning(_QUIET.before)
+
+
+class _Quiet:
+  """Who is inside unlogged."""
+
+  def __init__(self):
+    self.lock, self.count, self.before = threading.Lock(), 0, None
+
+
+_QUIET = _Quiet()

@@ -36,32 +36,52 @@ def evaluator(environment: HostEnvironment, learner: Learner, num_episodes: int,
       playing, world, action = playing[sane], _rows(world, sane), action[sane]
       if not playing.size:
         break
-      world, reward, terminated, truncated = environment.step(world, action)
+      world, *told = environment.step(world, action)
+      reward, *ends = checked(environment, len(playing), *told)
       returns[playing] += reward.mean(axis=1)
       obs[playing] = environment.observe(world)
-      playing, world = playing[~(terminated | truncated)], _rows(world, ~(terminated | truncated))
+      going_on = ~(ends[0] | ends[1])
+      playing, world = playing[going_on], _rows(world, going_on)
     return returns.reshape(both).astype(np.float32)
 
   return run
 
 
-def record_episode(environment: HostEnvironment, learner: Learner, state, episode: int, key_number: int):
-  """One of evaluator's episodes to look at: worlds stacked over time [t+1, ...], reward [t, N], cut where it ended.
+def checked(environment: HostEnvironment, count: int, reward, terminated, truncated) -> tuple[np.ndarray, ...]:
+  """What a step of `count` worlds gives, as it is wanted: reward [B, N], of a shared one [B] too; both ends bool [B].
+
+  Raises:
+    ValueError: other shapes; the sentence names the environment.
+  """
+  reward, ends = np.asarray(reward), [np.asarray(end) for end in (terminated, truncated)]
+  shared, wanted = (count,), (count, environment.num_agents)
+  if reward.shape not in (shared, wanted) or any(end.shape != shared for end in ends):
+    shapes = f"reward {reward.shape}, terminated {ends[0].shape} and truncated {ends[1].shape}"
+    raise ValueError(f"a step of {environment.name} gave {shapes}; wanted are {list(wanted)}, [{count}] and [{count}]")
+  reward = np.broadcast_to(reward.reshape(count, -1), wanted)
+  return reward, *(end.astype(bool) for end in ends)  # ~ of a number is no negation
+
+
+def record_episode(
+  environment: HostEnvironment, learner: Learner, state, episode: int, num_episodes: int, key_number: int
+):
+  """One of evaluator's num_episodes to look at: worlds stacked over time [t+1, ...], reward [t, N], cut where it ended.
 
   state: of one seed. An action that is not finite changes nothing, earns nan and ends the episode.
   """
 
   @jax.jit
   def act(memory, obs, step):
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(key_number), step), episode + 1)
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(key_number), step), num_episodes)
     return learner.act(state, memory, obs, keys[episode])
 
-  world = _rows(environment.reset(np.random.default_rng(key_number), episode + 1), slice(episode, None))
+  world = _rows(environment.reset(np.random.default_rng(key_number), num_episodes), slice(episode, episode + 1))
   memory, worlds, rewards, over = learner.memory, [world], [], False
   while not over and len(rewards) < environment.horizon:
     action, memory = act(memory, environment.observe(world)[0].astype(np.float32), len(rewards))
     if np.isfinite(action).all():
-      world, reward, terminated, truncated = environment.step(world, np.asarray(action)[None])
+      world, *told = environment.step(world, np.asarray(action)[None])
+      reward, terminated, truncated = checked(environment, 1, *told)
       over = bool(terminated[0] | truncated[0])
     else:
       reward, over = np.full((1, environment.num_agents), np.nan), True

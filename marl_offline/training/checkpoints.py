@@ -62,7 +62,7 @@ class Checkpoints:
       stays = f"the checkpoint of step {whole[-1]} is intact" if whole else "no checkpoint was written before"
       reason = _first_line(error)
       raise CheckpointError(f"cannot save step {step} in {self.folder}: {reason}; {stays}") from error
-    for old in self.steps()[: -self._keep]:
+    for old in [each for each in self.steps() if each != step][: 1 - self._keep or None]:
       shutil.rmtree(self.folder / str(old), ignore_errors=True)
 
   def _save(self, unfinished, step, states, seeds, meta):

@@ -34,6 +34,11 @@ class Layout:
     """How many devices share one memory, each with a copy of the data set: a CPU's cores share the machine's."""
     return self.mesh.devices.size if self.mesh is not None and self.device.platform == "cpu" else 1
 
+  @property
+  def state_copies(self) -> int:
+    """How many of them in one memory hold each seed's states: a CPU's cores that share out a seed's work."""
+    return self.mesh.shape[SHARE] if self.copies > 1 else 1
+
   def over_devices(self, function: Callable) -> Callable:
     """function of (states, run_keys, fed [seeds, ...], dataset, steps), each device with its own seeds."""
     if self.mesh is None:

@@ -54,14 +54,14 @@ def of_control_groups(
   return left
 
 
-def require_states(states: Any, device: jax.Device) -> None:
-  """Refuses states, as jax.eval_shape tells them, that are too large to be made.
+def require_states(states: Any, device: jax.Device, copies: int = 1) -> None:
+  """Refuses states, as jax.eval_shape tells them, that are too large to be made. copies: see Layout.state_copies.
 
   Raises:
     TooLarge: one sentence.
   """
   there = free(device)
-  wanted = sum(leaf.size * getattr(leaf.dtype, "itemsize", 4) for leaf in jax.tree.leaves(states))
+  wanted = copies * sum(leaf.size * getattr(leaf.dtype, "itemsize", 4) for leaf in jax.tree.leaves(states))
   if there is not None and wanted > there:
     raise TooLarge(
       f"what is trained takes {wanted / GIB:.2f} GiB of {device.device_kind}, which has {there / GIB:.2f} GiB free; "

@@ -231,7 +231,7 @@ def _begun(learner, seeds: Sequence[int], states: Any, layout: Layout) -> tuple[
     memory.TooLarge: the states do not fit.
   """
   init_keys, run_keys = seed_keys(seeds)
-  memory.require_states(jax.eval_shape(jax.vmap(learner.init), init_keys), layout.device)
+  memory.require_states(jax.eval_shape(jax.vmap(learner.init), init_keys), layout.device, layout.state_copies)
   states = jax.jit(jax.vmap(learner.init))(init_keys) if states is None else states
   return layout.place(states), layout.place(run_keys)
 

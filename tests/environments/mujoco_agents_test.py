@@ -164,3 +164,15 @@ def test_sizes_of_every_variant_are_those_of_its_simulator():
     world = environment.reset(np.random.default_rng(1), 1)
     assert environment.observe(world).shape == (1, environment.num_agents, environment.obs_size)
     assert environment.state(world).shape == (1, environment.state_size)
+
+
+def test_the_handler_of_warnings_comes_back_whoever_leaves_first():
+  mujoco = pytest.importorskip("mujoco", reason="the extra [mujoco]")
+  before = mujoco.get_mju_user_warning()
+  first, second = mujoco_agents.unlogged(mujoco), mujoco_agents.unlogged(mujoco)
+  first.__enter__()
+  second.__enter__()
+  first.__exit__(None, None, None)
+  assert mujoco.get_mju_user_warning() is not before  # the second is still inside
+  second.__exit__(None, None, None)
+  assert mujoco.get_mju_user_warning() is before

@@ -92,14 +92,47 @@ def test_a_recorded_episode_is_an_evaluated_one():
   task, learner = environment(lives=(2, 100, 4)), acting(noisy, jnp.zeros((), jnp.int32))
   evaluated = rollouts.evaluator(task, learner, 3)(jnp.array([0.3, 0.7]))
   for episode, life in ((1, 6), (2, 4)):
-    worlds, rewards = host_rollouts.record_episode(task, learner, jnp.array(0.7), episode, rollouts.EVALUATION_KEY)
+    worlds, rewards = host_rollouts.record_episode(task, learner, jnp.array(0.7), episode, 3, rollouts.EVALUATION_KEY)
     assert worlds.time.tolist() == list(range(life + 1)) and worlds.where.shape == (life + 1, tiny.AGENTS, tiny.OBS)
     assert rewards.shape == (life, tiny.AGENTS) and isinstance(rewards, np.ndarray)
     np.testing.assert_allclose(rewards.mean(axis=1).sum(), evaluated[1, episode], rtol=1e-6)
 
 
+def test_a_recorded_episode_is_an_evaluated_one_where_a_world_is_several_draws():
+  base = environment()
+
+  def reset(generator, count):
+    first = generator.standard_normal((count, tiny.AGENTS, tiny.OBS))  # of more worlds the second draw is another
+    return World(first + generator.standard_normal((count, 1, 1)), np.full(count, 100), np.zeros(count, int))
+
+  task, learner = base._replace(reset=reset), acting(noisy, jnp.zeros((), jnp.int32))
+  evaluated = rollouts.evaluator(task, learner, 3)(jnp.array([0.7]))
+  for episode in range(3):
+    _, rewards = host_rollouts.record_episode(task, learner, jnp.array(0.7), episode, 3, rollouts.EVALUATION_KEY)
+    np.testing.assert_allclose(rewards.mean(axis=1).sum(), evaluated[0, episode], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [int, float])
+def test_ends_that_are_numbers_and_shared_rewards_count_as_well(kind):
+  base = environment(lives=(2, 100))
+
+  def step(world, action):
+    world, reward, *ends = base.step(world, action)
+    return world, reward.mean(axis=1), *(end.astype(kind) for end in ends)
+
+  evaluate = rollouts.evaluator(base._replace(step=step), acting(constant), 2)
+  np.testing.assert_allclose(evaluate(jnp.array([0.5])), [[2, 6]])
+
+
+def test_a_step_of_other_shapes_is_refused():
+  base = environment()
+  step = lambda world, action: (*base.step(world, action)[:3], False)  # noqa: E731
+  with pytest.raises(ValueError, match=r"a step of tiny gave reward \(2, 2\), terminated \(2,\) and truncated \(\);"):
+    rollouts.evaluator(base._replace(step=step), acting(constant), 2)(jnp.array([0.5]))
+
+
 def test_a_recorded_episode_ends_where_the_policy_is_lost():
-  worlds, rewards = host_rollouts.record_episode(environment(), acting(constant), jnp.nan, 0, 1)
+  worlds, rewards = host_rollouts.record_episode(environment(), acting(constant), jnp.nan, 0, 1, 1)
   assert worlds.time.tolist() == [0, 0] and np.isnan(rewards).all() and rewards.shape == (1, tiny.AGENTS)
 
 

@@ -50,7 +50,7 @@ def test_updates_and_then_seeds_tell_rate_ratio_memory_and_traces(small):
   for line in told:
     assert line["precision"] == "float32"
     assert line["ratio"] == pytest.approx(line["naive_gflops"] / line["matmul_gflops"], rel=0.2, abs=0.05)
-    assert {"ms", "device", "versions", "compile_s", "peak_memory_mb"} <= set(line)
+    assert {"ms", "device", "versions", "compile_s", "memory_mb_a_device"} <= set(line)
 
 
 def test_an_accelerator_times_whole_chunks_and_compiles_each_once(small, monkeypatch):

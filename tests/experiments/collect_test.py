@@ -134,7 +134,7 @@ def test_missing_or_damaged_policies_are_one_sentence(tmp_path, monkeypatch):
   assert "policies-seed0/spread.*" in binaries.sentence(status, err)
   np.savez(kept / "spread.npz", weight=np.zeros(1))
   status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
-  assert "spread.json has no task" in binaries.sentence(status, err)
+  assert "spread.json has no kept" in binaries.sentence(status, err)
   (kept / "spread.npz").unlink()
   status, _, err = call("--quality=medium", "--from_scratch", f"--data_dir={tmp_path}")
   assert "spread.npz is missing beside spread.json; remove that to train anew" in binaries.sentence(status, err)
@@ -196,6 +196,10 @@ def test_a_robots_qualities_lie_in_their_bands_and_agents_have_data_of_their_own
     assert episodes.lengths().max() == 1000 and not episodes.terminated.any()
   status, _, err = call(*given, "--rows=1000", "--quality=decentralized")
   assert status == 0, err
+  states = [
+    storage.load(tmp_path / f"halfcheetah_2x3-decentralized_agent{agent}-v1.rows1000")[0].state for agent in (0, 1)
+  ]
+  assert not (states[0] == states[1]).all(axis=1).any()  # where the same policies act too, other episodes
   for agent in (0, 1):
     episodes, card = storage.load(tmp_path / f"halfcheetah_2x3-decentralized_agent{agent}-v1.rows1000")
     assert episodes.num_agents == 1 and episodes.state.shape[1] == 17 and card["agent"] == {"this": agent, "of": 2}

@@ -6,6 +6,7 @@ import types
 import pytest
 
 from experiments import compare, evaluate, stuck_policies, train, train_request
+from tests.evaluation import host_rollouts_test
 from tests.experiments import binaries, own_task
 
 NAME = own_task.__name__
@@ -77,6 +78,15 @@ def test_what_is_no_task_is_one_sentence(data, tmp_path, monkeypatch):
   monkeypatch.setattr(own_task, "REFERENCE", (3.0, 0.0))
   assert "its REFERENCE is (3.0, 0.0), no evaluation.scores.Reference" in refused(f"--task={NAME}", data, run)
   monkeypatch.undo()
+  made = own_task.make()
+  monkeypatch.setattr(own_task, "make", lambda: made._replace(num_agents=3, state_size=3))
+  told = refused(f"--task={NAME}", data, run)
+  assert f"--task={NAME}: push observes (2, 1), where its num_agents and obs_size say (3, 1)" in told
+  lines = host_rollouts_test.environment()
+  monkeypatch.setattr(own_task, "make", lambda: lines._replace(step=lambda world, action: (world, 0.0, False, False)))
+  told = refused(f"--task={NAME}", data, run)
+  assert f"--task={NAME}: a step of tiny gave reward (), terminated () and truncated (); wanted are [2, 2]" in told
+  assert not (tmp_path / "run").exists()
   monkeypatch.setattr(own_task, "make", lambda: types.SimpleNamespace(name="push"))
   assert f"--task={NAME}: make gave a SimpleNamespace, no environment of environments.api" in refused(
     f"--task={NAME}", data, run

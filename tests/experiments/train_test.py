@@ -254,7 +254,7 @@ def test_help_tells_of_every_flag():
 
 def test_a_run_that_would_not_fit_is_refused_with_what_to_change(work, monkeypatch):
   monkeypatch.setattr(memory, "free", lambda device: 100)
-  monkeypatch.setattr(memory, "require_states", lambda states, device: None)
+  monkeypatch.setattr(memory, "require_states", lambda states, device, copies: None)
   status, out, err = call(*binaries.QUICK, f"--data_dir={work / 'data'}", f"--run_dir={work / 'new'}")
   assert "GiB more on cpu, which has 0.00 GiB free; train fewer seeds at once (--num_seeds)" in binaries.sentence(
     status, err

@@ -103,6 +103,18 @@ def test_the_newest_stay(saved):
   assert keeper.steps() == [20, 30]
 
 
+def test_what_was_just_written_stays_though_older_steps_are_higher(saved):
+  folder, _, states = saved
+  keeper, meta = Checkpoints(folder.parent / "failed", keep=1), {"algorithm": "tiny"}
+  for step in (500, 450):
+    keeper.save(step, states, SEEDS, meta)
+    assert keeper.steps() == [step]
+  keeper = Checkpoints(folder.parent / "failed", keep=2)
+  for step, kept in ((300, [300, 450]), (400, [400, 450]), (500, [450, 500])):
+    keeper.save(step, states, SEEDS, meta)
+    assert keeper.steps() == kept
+
+
 def test_an_altered_byte_in_any_file_is_refused(saved, capfd):
   folder, learner, _ = saved
   files = sorted(path for path in (folder / "10").rglob("*") if path.is_file())

@@ -26,6 +26,10 @@ def test_states_that_cannot_be_made_are_refused_before(monkeypatch):
   with pytest.raises(memory.TooLarge, match=r"takes 2\.00 GiB of .* 1\.00 GiB free; train fewer seeds at once"):
     memory.require_states(states, jax.devices()[0])
   memory.require_states({"weight": states["step"]}, jax.devices()[0])
+  half = {"weight": jax.ShapeDtypeStruct((2, 2**26), "float32")}
+  memory.require_states(half, jax.devices()[0], 2)
+  with pytest.raises(memory.TooLarge, match=r"takes 1\.50 GiB"):  # cores that share a seed's work have a copy each
+    memory.require_states(half, jax.devices()[0], 3)
 
 
 def test_limits_of_control_groups_above_this_process_count(tmp_path):
