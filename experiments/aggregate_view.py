@@ -62,7 +62,7 @@ def draw(path: pathlib.Path, facts: dict[str, Any], of: str) -> None:
     profile.plot(whole["levels"], row["above"], color=color[name], lw=1.8, label=name)
   behind = counted(len(whole["datasets"]), whole["seeds"])
   profile.set(title=f"share of runs above a score ({behind})", xlabel="normalised score", ylim=(-0.02, 1.02))
-  profile.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+  profile.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
   _rows(iqm, ranked, [whole["algorithms"][name]["iqm"] for name in ranked], [color[name] for name in ranked])
   iqm.set(title=f"IQM ({behind})", xlabel="normalised score")
   words = [f"{row['over']}\n{counted(len(row['datasets']), row['seeds'])}" for row in pairs]

@@ -84,14 +84,14 @@ def merge(all_runs: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
   return groups
 
 
-def table(cells: dict) -> tuple[str, list[dict]]:
+def table(merged: dict) -> tuple[str, list[dict]]:
   """Markdown and the same as rows for JSON."""
   lines = [
     "| data | algorithm | gradient steps | seeds | score, mean +- std | each seed | data set | paper (its own data) |",
     "|---|---|---|---|---|---|---|---|",
   ]
   rows = []
-  for (task, dataset, name), group in sorted(cells.items()):
+  for (task, dataset, name), group in sorted(merged.items()):
     final = np.concatenate([run["score"][:, -1] for run in group])
     reached = [run["steps"][-1] for run in group]
     done = ", ".join(map(str, reached)) if min(reached) < group[0]["gradient_steps"] else ""
@@ -126,17 +126,18 @@ def table(cells: dict) -> tuple[str, list[dict]]:
   return "\n".join(lines) + "\n", rows
 
 
-def draw(path: pathlib.Path, cells: dict) -> None:
+def draw(path: pathlib.Path, merged: dict) -> None:
   """One panel a data set; thin lines are seeds, thick ones their mean, dashed the data set, dotted the papers."""
   from matplotlib.figure import Figure
 
-  panels = sorted({(task, dataset) for task, dataset, _ in cells})
+  panels = sorted({(task, dataset) for task, dataset, _ in merged})
   figure = Figure(figsize=(5.2 * len(panels), 4.8), layout="constrained")
+  color_of = table_view.colors(sorted({name for *_, name in merged}))
   shown = {}  # label -> line, for one legend under all panels
   for axes, panel in zip(np.ravel(figure.subplots(1, len(panels), sharey=True, squeeze=False)), panels, strict=True):
-    groups = {name: group for (task, dataset, name), group in cells.items() if (task, dataset) == panel}
-    for index, (name, group) in enumerate(sorted(groups.items())):
-      color = table_view.COLORS.get(name, f"C{index}")
+    groups = {name: group for (task, dataset, name), group in merged.items() if (task, dataset) == panel}
+    for name, group in sorted(groups.items()):
+      color = color_of[name]
       for run in group:
         axes.plot(run["steps"], run["score"].T, color=color, lw=0.8, alpha=0.4)
       steps = sorted(set.intersection(*(set(run["steps"]) for run in group)))
@@ -159,13 +160,13 @@ def main() -> None:
   """The binary."""
   if not FLAGS.run:
     raise runs.UserError("--run is missing: name at least one run folder")
-  cells = merge([read(pathlib.Path(folder)) for folder in FLAGS.run])
-  text, rows = table(cells)
+  merged = merge([read(pathlib.Path(folder)) for folder in FLAGS.run])
+  text, rows = table(merged)
   out = pathlib.Path(FLAGS.out)
   out.mkdir(parents=True, exist_ok=True)
   (out / f"{FLAGS.name}.md").write_text(text)
   (out / f"{FLAGS.name}.json").write_text(json.dumps(rows, indent=1) + "\n")
-  draw(out / f"{FLAGS.name}.png", cells)
+  draw(out / f"{FLAGS.name}.png", merged)
   print(text + f"\n{out / FLAGS.name}.md, .json and .png")
 
 
