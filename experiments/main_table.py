@@ -13,7 +13,6 @@ from absl import flags
 
 from experiments import grid, launch, runs, settings, table_view
 from experiments.cells import Cell
-from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
 FLAGS = flags.FlagValues()
@@ -43,8 +42,7 @@ def recipe(found: list[dict]) -> list[str]:
     "episodes a seed, the same ones for every seed; no online episode was spent on choosing anything.",
     "Return: agents' mean of an episode's reward sum. In brackets after a data set its own mean score. Over the last "
     "half: the mean score of all evaluations in the second half of training, steadier than the last one alone.",
-    *(f"{task}: 0 = {scores.reference(task).random}, 100 = {scores.reference(task).expert} "
-      f"({scores.reference(task).source})." for task in tasks),
+    *table_view.scales(tasks),
     *origins(found),
     f"Trained with {'; '.join(versions)}; commits {', '.join(commits)}. Hyperparameters, device and curves of each "
     "cell are in its file.",

@@ -201,8 +201,7 @@ def _recipe(points: Sequence[Point]) -> list[str]:
     f"Final greedy policy after {told(steps)} gradient steps, "
     f"{told(episodes)} episodes a seed; no online episode was spent on choosing anything. ms an update: of one seed, "
     "on a machine that may have done other work too.",
-    *(f"{task}: 0 = {scores.reference(task).random}, 100 = {scores.reference(task).expert} "
-      f"({scores.reference(task).source})." for task in sorted({cell["task"] for cell in found})),
+    *table_view.scales(sorted({cell["task"] for cell in found})),
     f"Trained with {'; '.join(sorted(devices))}; commits {', '.join(sorted(commits))}.",
   ]  # fmt: skip
 

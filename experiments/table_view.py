@@ -54,6 +54,12 @@ def without_size(changes: Iterable[str]) -> list[str]:
   return [change for change in changes if not change.startswith("ensemble_size=")]
 
 
+def scales(tasks: Iterable[str]) -> list[str]:
+  """What scores 0 and 100 on each task, and who says so."""
+  known = {task: scores.reference(task) for task in tasks}
+  return [f"{task}: 0 = {own.random}, 100 = {own.expert} ({own.source})." for task, own in known.items()]
+
+
 def of_paper(cell: dict[str, Any]) -> published.Score | None:
   """What the paper prints for this cell; None where no paper does, where --set or the protocol made another algorithm
   of it, or where its data's card says that scores do not compare."""
