@@ -12,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import cells, grid, launch, main_table, recipes, runs, settings, studies, table_view
+from experiments import cells, grid, launch, main_table, recipes, rows, runs, settings, studies, table_view
 from marl_offline.evaluation import statistics
 from marl_offline.evaluation.statistics import Named
 from marl_offline.training import logs
@@ -20,6 +20,8 @@ from marl_offline.training import logs
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("study", "control", f"one of {', '.join(studies.STUDIES)}", flag_values=FLAGS)
 flags.DEFINE_list("qualities", None, "instead of the study's", flag_values=FLAGS)
+rows.define_flag(FLAGS)
+flags.DEFINE_string("task", None, "a module of your own that --datasets are played in", flag_values=FLAGS)
 flags.DEFINE_list("algorithms", None, "only these of the study's", flag_values=FLAGS)
 flags.DEFINE_string(
   "protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}; a study of protocols has its own", flag_values=FLAGS
@@ -52,6 +54,19 @@ def differences(found: list[dict], between_data: bool = False) -> list[str]:
   return lines
 
 
+def data_of(study: studies.Study) -> list[rows.Row]:
+  """What it runs on: its own data, or those of --datasets.
+
+  Raises:
+    UserError, DataError: see rows.of_folders.
+  """
+  if FLAGS.datasets:
+    return rows.of_folders(FLAGS.datasets, FLAGS.task and [FLAGS.task], FLAGS.qualities)
+  if FLAGS.task:
+    raise runs.UserError(f"--task={FLAGS.task} is for --datasets alone; a study of our data has its own task")
+  return studies.own_data(study, FLAGS.data_dir, FLAGS.qualities)
+
+
 def make_data(study: studies.Study, wanted: list[cells.Cell]) -> None:
   """Those data sets of a study that a cell lacks seeds of, where they are missing.
 
@@ -71,18 +86,18 @@ def main() -> None:
   """The binary."""
   name = runs.choose("study", FLAGS.study, studies.STUDIES)
   study, out = studies.STUDIES[name], pathlib.Path(FLAGS.out)
-  wanted = studies.cells(study, FLAGS.protocol, FLAGS.data_dir, FLAGS.qualities, **grid.shortened(FLAGS))
+  wanted = studies.cells(study, FLAGS.protocol, data_of(study), **grid.shortened(FLAGS))
   if FLAGS.algorithms:
     known = list(dict.fromkeys(cell.algorithm for cell in wanted))
     chosen = [runs.choose("algorithms", each, known) for each in FLAGS.algorithms]
     wanted = [cell for cell in wanted if cell.algorithm in chosen]
-  if not FLAGS.show:
+  if not FLAGS.show and not FLAGS.datasets:
     make_data(study, wanted)
   found = grid.fill(wanted, FLAGS)
   main_table.write(found, out, name)
   lines = [study.question, "", (out / f"{name}.md").read_text()]
   lines += ["Against the first row:", "", *differences(found)]
-  if len(study.data) > 1:
+  if len(study.data) > 1 and not FLAGS.datasets:
     lines += ["", "Against the first data set:", "", *differences(found, between_data=True)]
   with runs.writing(out / f"{name}.md", "the cells are kept; --show writes the table from them"):
     logs.write_atomically(out / f"{name}.md", ("\n".join(lines) + "\n").encode())

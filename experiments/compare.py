@@ -37,7 +37,7 @@ def read(folder: pathlib.Path) -> dict:
   flags_given, data = config["flags"], config["dataset"]
   return {
     **{name: flags_given[name] for name in ("algorithm", "task", "protocol", "set")},
-    "name": table_view.of_flags(flags_given, data["origin"]),
+    "name": table_view.of_flags(flags_given),
     "team_reward": config["run"].get("team_reward"),
     "minibatches": config["run"].get("minibatches"),
     "episodes_per_evaluation": returns.shape[2],

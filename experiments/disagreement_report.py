@@ -82,9 +82,7 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
   seeds = [measure(jax.tree.map(lambda leaf, i=i: leaf[i], states)) for i in range(len(meta["seeds"]))]
   return {
     **{name: meta[name] for name in ("algorithm", "task", "seeds", "step")},
-    "run": table_view.of_flags(
-      written["flags"] | {"set": table_view.without_size(written["flags"]["set"])}, written["dataset"]["origin"]
-    ),
+    "run": table_view.of_flags(written["flags"] | {"set": table_view.without_size(written["flags"]["set"])}),
     "quality": written["dataset"]["quality"],
     **{"dataset": written["dataset"]["name"], "config": meta["config"]},
     **{"commit": written["commit"], "rows": FLAGS.rows},

@@ -129,8 +129,9 @@ def require_data_of(cell: Cell, name: str, data_dir: str, what: pathlib.Path) ->
   Raises:
     UserError: it is.
   """
-  newest = runs.data_folder(data_dir, cell.task, cell.quality) or Recipe(cell.task, cell.quality).folder(data_dir)
-  now = pathlib.Path(cell.dataset or newest).name
+  if cell.dataset:
+    return  # a folder may have any name; what it holds is compared by runs.require_same_data
+  now = (runs.data_folder(data_dir, cell.task, cell.quality) or Recipe(cell.task, cell.quality).folder(data_dir)).name
   if name != now:
     raise runs.UserError(
       f"{what} is of {name}, where {now} would be trained on now; move it, or take another --data_dir"
@@ -195,7 +196,7 @@ def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
   if (folder / "result.json").exists():
     part = cells.of_run(folder)
     cells.require_current(part, request.run, folder)
-    runs.require_same_data(part["dataset"], request.began_with, folder)
+    runs.require_same_data(part["dataset"], pathlib.Path(cell.dataset or request.began_with), folder)
   else:
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # its words are in its files
       stopped = train.run(request, processes.Team(), bar)

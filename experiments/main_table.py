@@ -1,6 +1,7 @@
 """The papers' table of scores: trains every cell that is missing, then writes table.md, table.csv and table.png.
 
   python -m experiments.main_table --algorithms spacql,cfcql,bc --tasks spread --num_seeds 5
+  python -m experiments.main_table --algorithms spacql,cfcql,bc --datasets data/spread-expert-omar0,data/spread-mine-v1
 
 Stop it whenever you like; the same command goes on, and more algorithms, qualities or seeds fill in what lacks. Each
 cell becomes a JSON file in --out/cells when its seeds are done. Exit status: 0 done, or stopped by SIGTERM or SIGINT
@@ -11,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import grid, launch, runs, settings, table_view
+from experiments import grid, launch, rows, runs, settings, table_view
 from experiments.cells import Cell
 from marl_offline.training import logs
 
@@ -19,6 +20,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_list("algorithms", list(settings.ALGORITHMS), "the columns", flag_values=FLAGS)
 flags.DEFINE_list("tasks", list(settings.PAPER_TASKS), "of the rows", flag_values=FLAGS)
 flags.DEFINE_list("qualities", list(settings.QUALITIES), "of the rows", flag_values=FLAGS)
+rows.define_flag(FLAGS)
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of every algorithm's Config; repeatable", flag_values=FLAGS)
 grid.define_flags(FLAGS, out="runs/table")
@@ -59,7 +61,8 @@ def origins(found: list[dict]) -> list[str]:
     else []
   )
   return told + [
-    f"{name} is converted from published files{caveat and '; '}{caveat}." for name, caveat in converted.items()
+    f"{name} was not collected here but converted from other files{caveat and '; '}{caveat}."
+    for name, caveat in converted.items()
   ]
 
 
@@ -83,9 +86,8 @@ def main() -> None:
   """The binary."""
   out = pathlib.Path(FLAGS.out)
   wanted = [
-    Cell(algorithm, task, quality, FLAGS.protocol, tuple(FLAGS.set), **grid.shortened(FLAGS))
-    for task in FLAGS.tasks
-    for quality in FLAGS.qualities
+    Cell(algorithm, task, quality, FLAGS.protocol, tuple(FLAGS.set), dataset, **grid.shortened(FLAGS))
+    for task, quality, dataset in rows.asked(FLAGS, "tasks", FLAGS.qualities)
     for algorithm in FLAGS.algorithms
   ]
   print(write(grid.fill(wanted, FLAGS), out) + f"\n{out / 'table'}.md, .csv and .png")

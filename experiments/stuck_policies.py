@@ -42,7 +42,7 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
     raise runs.UserError(str(error)) from error
   action = saturation.greedy_actions(learner, states, storage.load(place, verify=False)[0].obs)
   return {
-    "run": table_view.of_flags(written["flags"], written["dataset"]["origin"]),
+    "run": table_view.of_flags(written["flags"]),
     "dataset": written["dataset"]["name"],
     **{name: meta[name] for name in ("task", "seeds", "step")},
     "commit": written["commit"],

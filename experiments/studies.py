@@ -10,6 +10,7 @@ from experiments import settings
 from experiments.cells import Cell
 from experiments.hyperparameters import QUALITIES
 from experiments.recipes import Recipe
+from experiments.rows import Row
 
 
 class Study(NamedTuple):
@@ -177,14 +178,20 @@ STUDIES = {
 }
 
 
-def cells(
-  study: Study, protocol: str, data_dir: str, qualities: Sequence[str] | None = None, **shortened
-) -> list[Cell]:
-  """All cells of a study, a row after the other."""
+def cells(study: Study, protocol: str, on: Sequence[Row], **shortened) -> list[Cell]:
+  """All cells of a study, a row after the other. on: its own data, or others."""
   return [
-    Cell(algorithm, study.task, quality, each, changes, _folder(study.task, quality, data, data_dir), **shortened)
+    Cell(algorithm, task, quality, each, changes, dataset, **shortened)
     for each in study.protocols or (protocol,)
     for algorithm, changes in study.rows
+    for task, quality, dataset in on
+  ]
+
+
+def own_data(study: Study, data_dir: str, qualities: Sequence[str] | None = None) -> list[Row]:
+  """The data sets that a study asks for."""
+  return [
+    Row(study.task, quality, _folder(study.task, quality, data, data_dir))
     for quality in qualities or study.qualities
     for data in study.data
   ]

@@ -26,21 +26,20 @@ CONVENTIONS = "std is over n, not n - 1; the IQM of fewer than four seeds is the
 
 def label(cell: dict[str, Any]) -> str:
   """Algorithm, and in brackets what differs from the papers' protocol."""
-  return named(*(cell[name] for name in ("algorithm", "protocol", "set")), cell["dataset"]["origin"])
+  return named(*(cell[name] for name in ("algorithm", "protocol", "set")))
 
 
-def named(algorithm: str, protocol: str, changes: list[str], origin: str) -> str:
-  """How runs are told apart in words: algorithm, then protocol, --set and origin where they are not the papers'."""
-  changed = [] if protocol == "paper" else [protocol]
-  changed += changes + ([] if origin == "collected" else [origin])
+def named(algorithm: str, protocol: str, changes: list[str]) -> str:
+  """How runs on one data set are told apart in words: algorithm, then protocol and --set where not the papers'."""
+  changed = ([] if protocol == "paper" else [protocol]) + changes
   return algorithm + (f" ({', '.join(changed)})" if changed else "")
 
 
-def of_flags(given: Mapping[str, Any], origin: str) -> str:
+def of_flags(given: Mapping[str, Any]) -> str:
   """named, of a run's flags; another precision than all tables have is a change too."""
   precision = given.get("precision") or "float32"  # younger than some runs
   changes = [*given["set"], *([] if precision == "float32" else [precision])]
-  return named(given["algorithm"], given["protocol"], changes, origin)
+  return named(given["algorithm"], given["protocol"], changes)
 
 
 def settings_words(ways: Iterable[tuple[str, Sequence[str]]]) -> str:

@@ -22,7 +22,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import cells, grid, launch, metric_curves, settings, table_view
+from experiments import cells, grid, launch, metric_curves, rows, settings, table_view
 from experiments.cells import Cell
 from marl_offline.evaluation.statistics import Named
 
@@ -30,6 +30,7 @@ FLAGS = flags.FlagValues()
 ALGORITHMS = ("cfcql", "icql_qs")
 flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
 flags.DEFINE_list("qualities", ["random", "expert"], "the columns", flag_values=FLAGS)
+rows.define_flag(FLAGS)
 flags.DEFINE_integer("ensemble_size", 10, "members of both algorithms", lower_bound=2, flag_values=FLAGS)
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of both algorithms' Config; repeatable", flag_values=FLAGS)
@@ -59,14 +60,13 @@ def facts_of(cell: dict) -> dict:
 
 def markdown(facts: list[dict]) -> str:
   """Both algorithms beside each other, and the second's share of the first."""
-  at = {(row["quality"], row["algorithm"]): row for row in facts}
+  at = {(row["dataset"], row["algorithm"]): row for row in facts}
   lines = []
   for part, words in (("end", "At the end"), ("last_half", "Over the last half of training")):
     lines += [f"{words}, mean +- std over seeds:", ""]
     lines += ["| data | | CFCQL | ICQL-QS | ICQL-QS / CFCQL | seeds |", "|---|---|---|---|---|---|"]
-    for quality in dict.fromkeys(row["quality"] for row in facts):
-      both = [at.get((quality, algorithm)) for algorithm in ALGORITHMS]
-      data = next(row["dataset"] for row in both if row)
+    for data in dict.fromkeys(row["dataset"] for row in facts):
+      both = [at.get((data, algorithm)) for algorithm in ALGORITHMS]
       seeds = " and ".join(str(len(row["seeds"])) if row else "0" for row in both)
       for name, what in WORDS.items():
         entries = [row["numbers"][name][part] if row else None for row in both]
@@ -79,15 +79,15 @@ def markdown(facts: list[dict]) -> str:
 
 def draw(path: pathlib.Path, found: list[dict]) -> None:
   """A column a quality; the raw spread above, its ratio to the mean target below."""
-  qualities = list(dict.fromkeys(cell["quality"] for cell in found))
+  places = list(dict.fromkeys(cell["dataset"]["name"] for cell in found))
   members, task = found[0]["config"]["ensemble_size"], found[0]["task"]
   title = (
     f"disagreement of {members} members about the target's joint actions, {task}\n({metric_curves.seeds_of(found)})"
   )
-  figure, axes = metric_curves.panels(2, len(qualities), found[0]["steps"][-1], title)
+  figure, axes = metric_curves.panels(2, len(places), found[0]["steps"][-1], title)
   shown = {}
   for cell in found:
-    column, series = qualities.index(cell["quality"]), series_of(cell)
+    column, series = places.index(cell["dataset"]["name"]), series_of(cell)
     who = {"cfcql": "CFCQL: all agents by policy", "icql_qs": "ICQL-QS: one agent by policy"}[cell["algorithm"]]
     for row, name in enumerate(("target_std", "relative")):
       color = table_view.COLORS[cell["algorithm"]]
@@ -104,8 +104,8 @@ def main() -> None:
   """The binary."""
   out, changes = pathlib.Path(FLAGS.out), (f"ensemble_size={FLAGS.ensemble_size}", *FLAGS.set)
   wanted = [
-    Cell(algorithm, FLAGS.task, quality, FLAGS.protocol, changes, **grid.shortened(FLAGS))
-    for quality in FLAGS.qualities
+    Cell(algorithm, task, quality, FLAGS.protocol, changes, dataset, **grid.shortened(FLAGS))
+    for task, quality, dataset in rows.asked(FLAGS, "task", FLAGS.qualities)
     for algorithm in ALGORITHMS
   ]
   found = grid.fill(wanted, FLAGS)

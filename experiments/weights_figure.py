@@ -19,7 +19,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from experiments import cells, grid, launch, metric_curves, settings, table_view
+from experiments import cells, grid, launch, metric_curves, rows, settings, table_view
 from experiments.cells import Cell
 from marl_offline.evaluation.curves import SEED_COLORS
 from marl_offline.evaluation.statistics import Named
@@ -27,6 +27,7 @@ from marl_offline.evaluation.statistics import Named
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
 flags.DEFINE_list("qualities", list(settings.QUALITIES), "the columns", flag_values=FLAGS)
+rows.define_flag(FLAGS)
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of SPaCQL's Config; repeatable", flag_values=FLAGS)
 flags.DEFINE_string("name", "weights", "name of the files", flag_values=FLAGS)
@@ -111,7 +112,10 @@ def main() -> None:
   """The binary."""
   out, changes = pathlib.Path(FLAGS.out), tuple(FLAGS.set)
   shortened = grid.shortened(FLAGS)
-  wanted = [Cell("spacql", FLAGS.task, quality, FLAGS.protocol, changes, **shortened) for quality in FLAGS.qualities]
+  wanted = [
+    Cell("spacql", task, quality, FLAGS.protocol, changes, dataset, **shortened)
+    for task, quality, dataset in rows.asked(FLAGS, "task", FLAGS.qualities)
+  ]
   found = grid.fill(wanted, FLAGS)
   metric_curves.need_some(found, out)
   facts = [facts_of(cell) for cell in found]

@@ -8,7 +8,8 @@ from tests.experiments import binaries
 
 @pytest.mark.parametrize("name", studies.STUDIES)
 def test_every_cell_of_a_study_can_be_trained_and_has_a_file_of_its_own(name):
-  wanted = studies.cells(studies.STUDIES[name], "paper", "data")
+  study = studies.STUDIES[name]
+  wanted = studies.cells(study, "paper", studies.own_data(study, "data"))
   assert len({cell.name for cell in wanted}) == len(wanted)
   for cell in wanted:
     train_request.checked_run(cell.flags(0, 1))

@@ -201,7 +201,9 @@ def test_converted_data_are_said_to_be(filled):
   cell = cells.load(filled[0] / "out" / "cells" / f"{NAME}.json")
   assert main_table.origins([cell])[0].startswith("Ours are on our own data")
   converted = cell | {"dataset": cell["dataset"] | {"origin": "converted"}, "caveat": "another prey"}
-  assert main_table.origins([converted]) == ["spread-random-v1 is converted from published files; another prey."]
+  assert main_table.origins([converted]) == [
+    "spread-random-v1 was not collected here but converted from other files; another prey."
+  ]
   known = converted | {"algorithm": "cfcql", "set": []}
   assert table_view.of_paper(known) is None and table_view.of_paper(known | {"caveat": ""}).mean == 62.2
 
