@@ -20,7 +20,7 @@ from marl_offline.training import logs
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("study", "control", f"one of {', '.join(studies.STUDIES)}", flag_values=FLAGS)
 flags.DEFINE_list("qualities", None, "instead of the study's", flag_values=FLAGS)
-rows.define_flag(FLAGS)
+rows.define_flag(FLAGS, "task")
 flags.DEFINE_string("task", None, "a module of your own that --datasets are played in", flag_values=FLAGS)
 flags.DEFINE_list("algorithms", None, "only these of the study's", flag_values=FLAGS)
 flags.DEFINE_string(
@@ -61,7 +61,7 @@ def data_of(study: studies.Study) -> list[rows.Row]:
     UserError, DataError: see rows.of_folders.
   """
   if FLAGS.datasets:
-    return rows.of_folders(FLAGS.datasets, FLAGS.task and [FLAGS.task], FLAGS.qualities)
+    return rows.of_folders(FLAGS.datasets, FLAGS.task and [FLAGS.task], FLAGS.qualities, "task")
   if FLAGS.task:
     raise runs.UserError(f"--task={FLAGS.task} is for --datasets alone; a study of our data has its own task")
   return studies.own_data(study, FLAGS.data_dir, FLAGS.qualities)

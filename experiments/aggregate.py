@@ -77,13 +77,14 @@ def read(folders: Sequence[str]) -> Grid:
   """All cells by label and data set; parts of one cell in several folders are joined.
 
   Raises:
-    UserError: there are none, a damaged one, or two that cannot be one cell.
+    UserError: there are none, a damaged one, two that cannot be one cell, or two of different data of one name.
   """
   found: Grid = collections.defaultdict(dict)
   for folder in folders:
     for cell in cells.load_all(pathlib.Path(folder)):
       name, place = table_view.label(cell), place_of(cell)
       found[name][place] = cells.join(found[name].get(place), cell)
+  cells.require_one_content([cell for row in found.values() for cell in row.values()])
   if not found:
     raise runs.UserError(f"--cells={folders[0] if folders else ''} holds no cells; main_table trains them")
   return {name: dict(sorted(row.items(), key=lambda item: table_view.order(item[1]))) for name, row in found.items()}

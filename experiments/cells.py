@@ -188,6 +188,22 @@ def _at(part: dict[str, Any], steps: list[int]) -> dict[str, Any]:
   return {"curve": pick(part["curve"]), "metrics": {name: pick(rows) for name, rows in part["metrics"].items()}}
 
 
+def require_one_content(found: Sequence[dict[str, Any]]) -> None:
+  """Cells that stand in one row of a table are of the same arrays, not only of data sets of one name.
+
+  Raises:
+    UserError: they are not.
+  """
+  first: dict[tuple[str, str], dict[str, Any]] = {}
+  for cell in found:
+    other = first.setdefault((cell["task"], cell["dataset"]["name"]), cell)
+    if other["dataset"]["sha256"] != cell["dataset"]["sha256"]:
+      told = (
+        f"the cells of {other['algorithm']} and {cell['algorithm']} are of different data sets that are both called"
+      )
+      raise runs.UserError(f"{told} {cell['dataset']['name']}; they cannot be compared")
+
+
 def load(path: pathlib.Path) -> dict[str, Any] | None:
   """A cell's file; None where there is none.
 
@@ -205,7 +221,13 @@ def load(path: pathlib.Path) -> dict[str, Any] | None:
 
 
 def load_all(folder: pathlib.Path) -> list[dict[str, Any]]:
-  """Every cell of a table, in the order of file names."""
+  """Every cell of a table, in the order of file names.
+
+  Raises:
+    UserError: a file is damaged, or the folder has one of cells in it.
+  """
+  if (folder / "cells").is_dir():
+    raise runs.UserError(f"{folder} is a table's folder; its cells are in {folder / 'cells'}")
   return [load(path) for path in sorted(folder.glob("*.json"))]
 
 

@@ -1,7 +1,9 @@
-"""The words of --help. No accelerator library is imported here, so that light binaries can use it."""
+"""Words of --help, and paths from a command line. No accelerator library is imported, so light binaries can use it."""
 
+import os
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 
@@ -12,6 +14,11 @@ WIDTH, INDENT = 100, 20
 def help_text(doc: str | None, flag_values: flags.FlagValues) -> str:
   """A binary's docstring and its own flags in the order of their definition, each with its default."""
   return "\n".join([(doc or "").strip(), "", "Flags:", *_flag_lines(flag_values)])
+
+
+def at_home(arguments: Sequence[str]) -> list[str]:
+  """~ of --flag=~/folder and --flag=a,~/b, which a shell leaves as it is, is the user's home."""
+  return [re.sub(r"(?<=[=,])~(?=/|,|$)", lambda _: os.path.expanduser("~"), each) for each in arguments]
 
 
 def _flag_lines(flag_values: flags.FlagValues) -> Iterator[str]:

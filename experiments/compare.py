@@ -48,7 +48,8 @@ def read(folder: pathlib.Path) -> dict:
     "steps": np.asarray(steps).tolist(),
     "score": normalized(folder, flags_given["task"], returns.mean(axis=2)),  # [seed, evaluation]
     "gradient_steps": config["run"]["gradient_steps"],
-    "dataset_mean": data["mean_return"],
+    "dataset_score": runs.data_score(flags_given["task"], data["mean_return"], data.get("caveat")),
+    "caveat": data.get("caveat"),
     **{name: config[name] for name in ("device", "versions", "commit")},
   }
 
@@ -69,15 +70,19 @@ def merge(all_runs: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
   """(task, data set, name) -> its runs, in the order given.
 
   Raises:
-    UserError: one seed twice, or two runs of one name that differ in data, length, settings or evaluation.
+    UserError: one seed twice, two data sets of one name, or two runs of one name that differ in length, settings or
+      evaluation.
   """
   groups = collections.defaultdict(list)
   for run in all_runs:
     group = groups[run["task"], run["dataset"], run["name"]]
+    beside = [other for key, each in groups.items() if key[:2] == (run["task"], run["dataset"]) for other in each]
+    if any(other["sha256"] != run["sha256"] for other in beside):
+      raise runs.UserError(f"--run: runs on different data sets that are all called {run['dataset']}; compare apart")
     for other in group:
       if twice := set(other["seeds"]) & set(run["seeds"]):
         raise runs.UserError(f"--run: seed {min(twice)} of {run['name']} on {run['dataset']} is there twice")
-      for name in ("config", "sha256", "team_reward", "gradient_steps", "episodes_per_evaluation", "minibatches"):
+      for name in ("config", "team_reward", "gradient_steps", "episodes_per_evaluation", "minibatches"):
         if run[name] != other[name]:
           raise runs.UserError(f"--run: two runs of {run['name']} on {run['dataset']} differ in {name}; compare apart")
     group.append(run)
@@ -96,7 +101,7 @@ def table(merged: dict) -> tuple[str, list[dict]]:
     reached = [run["steps"][-1] for run in group]
     done = ", ".join(map(str, reached)) if min(reached) < group[0]["gradient_steps"] else ""
     paper = table_view.of_paper(group[0])
-    data = float(scores.normalized(task, group[0]["dataset_mean"]))
+    data, std = group[0]["dataset_score"], float(final.std()) if len(final) > 1 else None
     row = {
       **{
         "task": task,
@@ -105,7 +110,7 @@ def table(merged: dict) -> tuple[str, list[dict]]:
         "algorithm": name,
         "seeds": [seed for run in group for seed in run["seeds"]],
       },
-      **{"scores": final.round(2).tolist(), "mean": float(final.mean()), "std": float(final.std())},
+      **{"scores": final.round(2).tolist(), "mean": float(final.mean()), "std": std},
       **{"gradient_steps": group[0]["gradient_steps"], "stopped_at": done or None, "dataset_score": data},
       **{"paper": paper._asdict() if paper else None, "config": group[0]["config"], "device": group[0]["device"]},
       **{"versions": group[0]["versions"], "commit": group[0]["commit"]},
@@ -114,14 +119,14 @@ def table(merged: dict) -> tuple[str, list[dict]]:
       ],
     }
     rows.append(row)
-    told = "-" if paper is None else f"{paper.mean:.1f}" + (f" +- {paper.std:.1f}" if paper.std is not None else "")
+    told = "-" if paper is None else table_view.spread(paper.mean, paper.std)
     steps = f"{row['gradient_steps']}" + (f" (so far {done})" if done else "")
     if fitting := settings.behavior_updates(row["config"]):
       steps += f", the first {fitting} on a model of the behavior"
     each = ", ".join(f"{score:.1f}" for score in final)
     lines.append(
-      f"| {dataset} | {name} | {steps} | {len(final)} | {final.mean():.1f} +- {final.std():.1f} | {each} "
-      f"| {data:.1f} | {told} |"
+      f"| {dataset} | {name} | {steps} | {len(final)} | {table_view.spread(final.mean(), std)} | {each} "
+      f"| {'-' if data is None else f'{data:.1f}'} | {told} |"
     )
   return "\n".join(lines) + "\n", rows
 
@@ -146,8 +151,9 @@ def draw(path: pathlib.Path, merged: dict) -> None:
       (shown[name],) = axes.plot(steps, mean, color=color, lw=2.0)
       if paper := table_view.of_paper(group[0]):
         shown["paper, on its own data"] = axes.axhline(paper.mean, color=color, ls=":", lw=1.2)
-      data = float(scores.normalized(panel[0], group[0]["dataset_mean"]))
-    shown["data set's mean"] = axes.axhline(data, color="black", ls="--", lw=1.2)
+      data = group[0]["dataset_score"]
+    if data is not None:
+      shown["data set's mean"] = axes.axhline(data, color="black", ls="--", lw=1.2)
     axes.set(title=panel[1], xlabel="gradient steps", xlim=(0, None))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

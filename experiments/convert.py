@@ -10,6 +10,7 @@ What the behaviour would have done after an episode's last step is in none of th
 that a time limit cut counts in all statistics and is never trained on.
 """
 
+import dataclasses
 import pathlib
 import re
 import sys
@@ -85,7 +86,7 @@ class Source(NamedTuple):
   licence: str
   behavior: str
   seed: int | None
-  published: published_data.Returns | None  # of these very files
+  published: published_data.Returns | None  # of these very files, of several seeds the first
 
 
 def omar(folder: pathlib.Path, task: str, quality: str) -> Source:
@@ -104,7 +105,7 @@ def omar(folder: pathlib.Path, task: str, quality: str) -> Source:
     published_data.UNSTATED,
     MATD3,
     seed,
-    published_data.returns("omar", task, quality),
+    None if seed else published_data.returns("omar", task, quality),
   )
 
 
@@ -148,7 +149,7 @@ def og_marl(folder: pathlib.Path, task: str, quality: str) -> Source:
     published_data.ELSEWHERE,
     behavior.get(task, "not in the files"),
     index,
-    published_data.returns("og_marl", task, quality),
+    None if index else published_data.returns("og_marl", task, quality),
   )
 
 
@@ -197,8 +198,8 @@ KINDS = {"omar": omar, "omiga": omiga, "og_marl": og_marl, "pymarl": pymarl}
 KNOWN = {"og_marl": public_og_marl.TASKS, "pymarl": public_pymarl.TASKS}  # of kinds that take a task of your own too
 
 
-def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -> tuple[pathlib.Path, str]:
-  """Reads and writes it. -> the folder, and how its returns differ from the published ones, "" where they do not.
+def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -> tuple[pathlib.Path, list[str]]:
+  """Reads and writes it. -> the folder, and warnings: returns that are not the published ones, a doubtful time limit.
 
   Raises:
     DataError: the files are faulty, the folder exists already, or the disk refuses. Nothing is left.
@@ -207,20 +208,22 @@ def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -
   if folder.exists():
     raise storage.DataError(f"{folder}: already exists and is not overwritten; remove it to convert it again")
   episodes, notes = source.read()
-  returns = episodes.returns()
-  published, difference = source.published, ""
+  published, warnings = source.published, [notes[name] for name in ("time_limit_in_doubt",) if name in notes]
   drawn = episodes.rows_to_draw()
   never = 0 if drawn is None else episodes.num_rows - len(drawn)
   extra: dict[str, Any] = {"conversion": {"layout": kind} | notes | {"rows_never_drawn": never}}
   if published:
-    difference = published_data.difference(returns.mean(), returns.std(), episodes.num_rows, published)
+    first = dataclasses.replace(episodes, reward=episodes.reward[:, :1]).returns()
+    numbers = first.mean(), first.std(), episodes.num_rows, episodes.num_episodes
+    difference = published_data.difference(*numbers, published)
+    warnings += [difference] if difference else []
     extra["published_return"] = published._asdict() | {"difference": difference or "none"}
   if task in published_data.CAVEATS:
     extra["caveat"] = published_data.CAVEATS[task]
   reference = scores.OMAR.get(task)
   if reference:
     extra["normalized_by"] = f"0 = {reference.random}, 100 = {reference.expert} ({reference.source})"
-    mean = 100 * (returns.mean() - reference.random) / (reference.expert - reference.random)
+    mean = 100 * (episodes.returns().mean() - reference.random) / (reference.expert - reference.random)
   storage.save(
     folder,
     episodes,
@@ -236,7 +239,7 @@ def convert(source: Source, kind: str, task: str, quality: str, data_dir: str) -
     normalized_mean=float(mean) if reference else None,
     extra=extra,
   )
-  return folder, difference
+  return folder, warnings
 
 
 def environment_facts(task: str) -> dict[str, str] | None:
@@ -268,9 +271,9 @@ def main() -> None:
   if kind in KNOWN and task in set(settings.TASKS) - set(KNOWN[kind]):
     raise runs.UserError(f"--task={task} is the name of a task of ours, which no file of {kind} is of; choose another")
   source = KINDS[kind](pathlib.Path(given["from"]).expanduser(), task, quality)
-  folder, difference = convert(source, kind, task, quality, FLAGS.data_dir)
-  if difference:
-    print(f"warning: {difference}", file=sys.stderr)
+  folder, warnings = convert(source, kind, task, quality, FLAGS.data_dir)
+  for warning in warnings:
+    print(f"warning: {warning}", file=sys.stderr)
   print(f"{folder}  (python -m experiments.inspect_data --folder {folder} shows it)")
 
 

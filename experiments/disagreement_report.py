@@ -66,6 +66,7 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
   """
   written = runs.read_config(folder)
   _, states, meta = checkpoints.load_learner(folder)
+  states = getattr(states, "learned", states)  # beside it CFCQL may hold a model of the behavior
   if not isinstance(states, joint_critic.TrainState):
     raise runs.UserError(
       f"{folder} is of {meta['algorithm']}, which has no ensemble of joint critics and target policies"
@@ -76,9 +77,9 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
   config = importlib.import_module(meta["module"]).Config(**meta["config"])
   if config.ensemble_size < 2:
     raise runs.UserError(f"{folder} has one critic, which cannot disagree")
-  net = joint_critic.build(data.spec, config)
+  net, noise = joint_critic.build(data.spec, config), getattr(config, "target_noise", 0.0)
   batch = sampling.draw(data.dataset, jax.random.key(0), FLAGS.rows)
-  measure = jax.jit(lambda state: disagreements(net, state, batch, jax.random.key(1), config.target_noise))
+  measure = jax.jit(lambda state: disagreements(net, state, batch, jax.random.key(1), noise))
   seeds = [measure(jax.tree.map(lambda leaf, i=i: leaf[i], states)) for i in range(len(meta["seeds"]))]
   return {
     **{name: meta[name] for name in ("algorithm", "task", "seeds", "step")},

@@ -138,7 +138,7 @@ def draw_curves(folder, config):
       steps,
       config["seeds"],
       title=f"{given['algorithm']} on {data['name']} ({data['origin']})",
-      dataset_mean=data["mean_return"],
+      dataset_mean=None if data.get("caveat") else data["mean_return"],
       scale=runs.scale(given["task"]),
     )
   print(f"learning curve: {picture}")

@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cells, locks, processes, runs, train, train_request
+from experiments import cells, locks, processes, runs, train, train_request, train_setup
 from experiments.cells import Cell
 from experiments.recipes import Recipe
 from experiments.runs import Ended
@@ -96,6 +96,8 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   """
   out, seeds = pathlib.Path(flag_values.out), range(flag_values.num_seeds)
   adopt(flag_values.run, out)
+  if not flag_values.show:
+    require_playable(wanted)
   for cell in wanted:  # before anything is trained
     run = train_request.checked_run(cell.flags(0, 1))
     if (found := cells.load(path_of(out, cell))) and not flag_values.show:
@@ -108,13 +110,29 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   ]  # fmt: skip
   if not work and not flag_values.show:
     print(f"nothing to train: {out / 'cells'} has {len(seeds)} seeds of every cell; another --out trains them anew")
+  for cell, block in work:
+    _request(cell, block, flag_values)  # refuses now what would end the table later
   failed = _train_all(work, flag_values) if work else []
   if failed:
-    raise NonFinite(f"{len(failed)} of {len(work)} runs failed; " + "; ".join(failed))
+    told = f"{len(failed)} of {len(work)} runs failed, --show writes the table of the others; " + "; ".join(failed)
+    raise NonFinite(told)
   if work and (open_ := [cell.name for cell in lacking(wanted, flag_values)]):
     print(f"another process works on {', '.join(open_)}; the same command goes on if it ended before", file=sys.stderr)
-  found = [cells.load(path_of(out, cell)) for cell in wanted]
-  return [cell for cell in found if cell is not None]
+  found = [cell for each in wanted if (cell := cells.load(path_of(out, each))) is not None]
+  cells.require_one_content(found)
+  return found
+
+
+def require_playable(wanted: Iterable[Cell]) -> None:
+  """Data sets that somebody gave are of the task that they shall be played in, and their actions of the algorithms'.
+
+  Raises:
+    UserError, DataError: one is not.
+  """
+  for cell in wanted:
+    if cell.dataset and pathlib.Path(cell.dataset).is_dir():  # the study's own may not be made yet
+      runs.require_match(pathlib.Path(cell.dataset), runs.environment_of(cell.task))
+      train_setup.require_actions(cell.algorithm, pathlib.Path(cell.dataset))
 
 
 def lacking(wanted: Iterable[Cell], flag_values: flags.FlagValues) -> list[Cell]:
@@ -185,14 +203,9 @@ def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
     Ended: a signal came.
     NonFinite, TooLarge, DataError, UserError: see train.run.
   """
-  path = path_of(pathlib.Path(flag_values.out), cell)
-  folder = pathlib.Path(flag_values.runs_dir) / f"{cell.name}-s{block[0]}{f'-{block[-1]}' if block[1:] else ''}"
-  given, stopped = cell.flags(block[0], len(block)), None
-  if folder.exists():
-    request = train_request.resumed(given, folder, flag_values.data_dir)
-    require_data_of(cell, runs.read_config(folder)["dataset"]["name"], flag_values.data_dir, folder)
-  else:
-    request = train_request.of_flags(given, folder, flag_values.data_dir)
+  path, stopped = path_of(pathlib.Path(flag_values.out), cell), None
+  request = _request(cell, block, flag_values)
+  folder = request.folder
   if (folder / "result.json").exists():
     part = cells.of_run(folder)
     cells.require_current(part, request.run, folder)
@@ -205,6 +218,21 @@ def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
   cells.save(path, cells.join(cells.load(path), cells.of_run(folder)))
   if stopped:  # in the run's last moments
     raise _ended(stopped)
+
+
+def _request(cell: Cell, block: list[int], flag_values) -> train_request.Request:
+  """What `train` is asked for: a run that begins, or goes on.
+
+  Raises:
+    UserError: another run has its folder.
+  """
+  folder = pathlib.Path(flag_values.runs_dir) / f"{cell.name}-s{block[0]}{f'-{block[-1]}' if block[1:] else ''}"
+  given = cell.flags(block[0], len(block))
+  if not folder.exists():
+    return train_request.of_flags(given, folder, flag_values.data_dir)
+  request = train_request.resumed(given, folder, flag_values.data_dir)
+  require_data_of(cell, runs.read_config(folder)["dataset"]["name"], flag_values.data_dir, folder)
+  return request
 
 
 def _ended(stopped: train.Stopped) -> Ended:

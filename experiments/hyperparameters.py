@@ -152,12 +152,12 @@ PAPER = {
   "icql_qs": conservative,
   "cfcql": counterfactual,
   "macql": conservative,
+  "icql": independent,
+  "omar": omar,
   "matd3_bc": matd3_bc,
   "iql": iql,
   "awac": awac,
   "maicq": maicq,
-  "icql": independent,
-  "omar": omar,
   "bc": imitation,
 }
 # What settings.released_code takes instead, for those whose code is not CFCQL's; they train on each agent's own reward.

@@ -35,7 +35,7 @@ def binary(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS
     print(command_line.help_text(sys.modules["__main__"].__doc__, flag_values))
     sys.exit(0)
   try:
-    rest = flag_values(sys.argv)
+    rest = flag_values(command_line.at_home(sys.argv))
   except (flags.Error, ValueError) as error:  # the parser's own, and that of a switch with a value
     _leave(f"{error}; --help lists the flags", 2)
   if rest[1:]:
@@ -49,7 +49,9 @@ def binary(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS
   except (UserError, CheckpointError, TooLarge, storage.DataError, OSError) as error:
     _leave(error, 2)
   except KeyboardInterrupt:
-    _leave("interrupted", 130)
+    _say("interrupted")
+    sys.stdout.flush()
+    os._exit(130)  # the interpreter's own end would wait for what the device computes, or crash under it
   sys.exit(0)
 
 
@@ -87,5 +89,9 @@ def multiply_in(precision: str) -> None:
 
 
 def _leave(error: object, status: int) -> NoReturn:
-  print("error: " + " ".join(str(error).split()), file=sys.stderr)
+  _say(error)
   sys.exit(status)
+
+
+def _say(error: object) -> None:
+  print("error: " + " ".join(str(error).split()), file=sys.stderr, flush=True)

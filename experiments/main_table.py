@@ -20,7 +20,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_list("algorithms", list(settings.ALGORITHMS), "the columns", flag_values=FLAGS)
 flags.DEFINE_list("tasks", list(settings.PAPER_TASKS), "of the rows", flag_values=FLAGS)
 flags.DEFINE_list("qualities", list(settings.QUALITIES), "of the rows", flag_values=FLAGS)
-rows.define_flag(FLAGS)
+rows.define_flag(FLAGS, "tasks")
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of every algorithm's Config; repeatable", flag_values=FLAGS)
 grid.define_flags(FLAGS, out="runs/table")
@@ -42,8 +42,8 @@ def recipe(found: list[dict]) -> list[str]:
   return [
     f"Final greedy policy after {' / '.join(map(str, steps))} gradient steps, {' / '.join(map(str, episodes))} "
     "episodes a seed, the same ones for every seed; no online episode was spent on choosing anything.",
-    "Return: agents' mean of an episode's reward sum. In brackets after a data set its own mean score. Over the last "
-    "half: the mean score of all evaluations in the second half of training, steadier than the last one alone.",
+    "Return: agents' mean of an episode's reward sum. In brackets after a data set its own mean score, if it compares. "
+    "Over the last half: the mean score of all evaluations in the second half of training, steadier than the last one.",
     *table_view.scales(tasks),
     *origins(found),
     f"Trained with {'; '.join(versions)}; commits {', '.join(commits)}. Hyperparameters, device and curves of each "
@@ -60,10 +60,22 @@ def origins(found: list[dict]) -> list[str]:
     if own
     else []
   )
-  return told + [
+  told += [
     f"{name} was not collected here but converted from other files{caveat and '; '}{caveat}."
     for name, caveat in converted.items()
   ]
+  theirs = [cell for cell in found if cell not in own]
+  like = {
+    cell["dataset"]["name"]: cell["settings_of"]
+    for cell in theirs
+    if cell["settings_of"] != cell["quality"] and "." not in cell["algorithm"]  # those have their defaults
+  }
+  told += [f"{name} is trained on with the settings of {quality}." for name, quality in like.items()]
+  if any(map(table_view.of_paper, theirs)):
+    told.append(
+      "Our std is over training seeds on one data set; the papers' is over five, each on a data set of its own."
+    )
+  return told
 
 
 def write(found: list[dict], out: pathlib.Path, name: str = "table") -> str:

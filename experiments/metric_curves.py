@@ -91,6 +91,16 @@ def seeds_of(found: Sequence[Mapping[str, Any]]) -> str:
   return f"{counts[0]} seed{'s' * (counts[0] > 1)}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
+def tasks_of(found: Sequence[Mapping[str, Any]]) -> str:
+  """The cells' tasks, each once."""
+  return ", ".join(dict.fromkeys(cell["task"] for cell in found))
+
+
+def last_step(found: Sequence[Mapping[str, Any]]) -> int:
+  """Where the longest training ends."""
+  return max(cell["steps"][-1] for cell in found)
+
+
 def origin(found: Sequence[Mapping[str, Any]]) -> str:
   """Where the numbers come from: data sets, length, versions, commits."""
   made = sorted({f"jax {run['versions'].get('jax')}, {run['device']}" for cell in found for run in cell["runs"]})

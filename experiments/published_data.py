@@ -6,13 +6,14 @@ from marl_offline.datasets import public_pymarl
 
 
 class Returns(NamedTuple):
-  """Episodes' returns as published: the sum over an episode, one reward for the team or the mean over agents."""
+  """Episodes' returns as published: the sum over an episode of the first agent's rewards, in most the whole team's."""
 
   mean: float
   std: float
   rows: int | None  # None: not said
   source: str
   rounding: float = 0.0  # how far mean and standard deviation may lie from what they were rounded to
+  episodes: int | None = None  # None: not said
 
 
 OG_MARL = "OG-MARL's data cards"
@@ -23,7 +24,7 @@ UNSTATED = "not stated by its authors"
 ELSEWHERE = "not in the files; see the page that they were downloaded from"
 TOLERANCE = 0.02  # of the published standard deviation
 _MILLION = 1_000_000
-# OG-MARL's tally of OMAR's files; which of the five seeds it is of is not said.
+# OG-MARL's tally of OMAR's files: of the first of the five seeds, as its code counts (analyse_vault.py).
 _OMAR = {
   "spread": {
     "random": (159.57, 60.46, _MILLION),
@@ -71,14 +72,35 @@ _OMIGA = {
     "medium-expert": (2105.38, 1073.24, 2_000_000),
   },
 }
-# Of CFCQL's files of SMAC, to one decimal.
+# Of CFCQL's files of SMAC, to three decimals.
 _CFCQL = {
-  "2s3z": {"medium": (12.8, 3.3), "medium-replay": (7.9, 3.4), "expert": (20.0, 0.4), "mixed": (16.4, 4.3)},
-  "3s_vs_5z": {"medium": (20.9, 3.5), "medium-replay": (18.9, 4.2), "expert": (21.2, 0.7), "mixed": (21.0, 2.5)},
-  "5m_vs_6m": {"medium": (12.1, 4.4), "medium-replay": (9.0, 2.6), "expert": (18.2, 3.8), "mixed": (15.1, 5.1)},
-  "6h_vs_8z": {"medium": (16.6, 3.0), "medium-replay": (13.0, 2.2), "expert": (19.0, 2.1), "mixed": (17.8, 2.9)},
+  "2s3z": {
+    "medium": (12.762, 3.319),
+    "medium-replay": (7.941, 3.413),
+    "expert": (19.975, 0.374),
+    "mixed": (16.391, 4.326),
+  },
+  "3s_vs_5z": {
+    "medium": (20.857, 3.469),
+    "medium-replay": (18.848, 4.199),
+    "expert": (21.187, 0.705),
+    "mixed": (21.037, 2.507),
+  },
+  "5m_vs_6m": {
+    "medium": (12.047, 4.360),
+    "medium-replay": (9.024, 2.591),
+    "expert": (18.168, 3.794),
+    "mixed": (15.111, 5.108),
+  },
+  "6h_vs_8z": {
+    "medium": (16.634, 3.028),
+    "medium-replay": (12.974, 2.222),
+    "expert": (19.012, 2.112),
+    "mixed": (17.810, 2.878),
+  },
 }
-_ONE_DECIMAL = 0.05
+_THREE_DECIMALS = 0.0005
+_FEWER_EPISODES = {("2s3z", "medium-replay"): 1_976}  # of all others there are 5,000
 STATISTICS = {"omar": _OMAR, "omiga": _OMIGA, "og_marl": _OMAR | _OMIGA, "pymarl": _CFCQL}
 # Tasks whose observations, actions and physics are those of ours of the same name.
 SAME_AS_OURS = ("spread", "tag", "world")
@@ -86,8 +108,8 @@ SAME_AS_OURS = ("spread", "tag", "world")
 # sees and acts as ours does, in an older simulator: it may be played here, and the caveat goes with every score.
 OTHER_VERSIONS = dict.fromkeys(_OMIGA, "omiga-mujoco200") | dict.fromkeys(public_pymarl.TASKS, "starcraft2")
 _PREY = (
-  "the prey that played here is OMAR's, which comes only with its files; ours, against which policies are evaluated "
-  "here, is another and harder to catch"
+  "the prey that played here is OMAR's, published with its files and in OG-MARL's repository; ours, against which "
+  "policies are evaluated here, is another and harder to catch"
 )
 _MUJOCO = "played in MuJoCo 2.0, whose returns are not those of later versions"
 _WHOLE = (
@@ -103,24 +125,24 @@ CAVEATS |= dict.fromkeys(public_pymarl.TASKS, _SMAC)
 def returns(kind: str, task: str, quality: str) -> Returns | None:
   """What is published of a data set's returns; None where nothing is known to us."""
   row = STATISTICS.get(kind, {}).get(task, {}).get(quality)
-  which = ", which do not say which of the five seeds they describe" if task in _OMAR else ""
   if row and task in _CFCQL:
-    return Returns(*row, None, OG_MARL, _ONE_DECIMAL)
-  return Returns(*row, OG_MARL + which) if row else None
+    return Returns(*row, None, OG_MARL, _THREE_DECIMALS, _FEWER_EPISODES.get((task, quality), 5_000))
+  return Returns(*row, OG_MARL) if row else None
 
 
-def difference(found_mean: float, found_std: float, rows: int, published: Returns) -> str:
+def difference(found_mean: float, found_std: float, rows: int, episodes: int, published: Returns) -> str:
   """A sentence with both numbers where the data are not what was published, "" where they are.
 
-  Means and standard deviations may differ by 2 % of the published standard deviation and by what rounding did, rows not
-  at all.
+  Means and standard deviations may differ by 2 % of the published standard deviation and by what rounding did, rows and
+  episodes not at all.
   """
   allowed = TOLERANCE * published.std + published.rounding
   wrong = abs(found_mean - published.mean) > allowed or abs(found_std - published.std) > allowed
-  if not wrong and published.rows in (None, rows):
+  if not wrong and published.rows in (None, rows) and published.episodes in (None, episodes):
     return ""
-  number = "" if published.rows is None else f" in {published.rows} rows"
+  known = [f"{count} {what}" for count, what in ((published.rows, "rows"), (published.episodes, "episodes")) if count]
+  theirs = f" in {' and '.join(known)}" if known else ""
   return (
-    f"the episodes' return is {found_mean:.2f} +- {found_std:.2f} in {rows} rows where "
-    f"{published.mean:.2f} +- {published.std:.2f}{number} was published ({published.source})"
+    f"the first agent's return is {found_mean:.2f} +- {found_std:.2f} in {rows} rows and {episodes} episodes where "
+    f"{published.mean:.2f} +- {published.std:.2f}{theirs} was published ({published.source})"
   )

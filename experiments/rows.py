@@ -1,5 +1,6 @@
 """The rows of a table: data sets of ours by task and quality, or anybody's by their folders."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,12 +21,12 @@ class Row(NamedTuple):
   dataset: str | None = None  # a folder; None: the newest of ours
 
 
-def define_flag(flag_values: flags.FlagValues) -> None:
-  """--datasets."""
+def define_flag(flag_values: flags.FlagValues, task: str) -> None:
+  """--datasets. task: the binary's flag for the task."""
   words = (
     "folders of data sets, your own or converted from published files, instead of ours: a row each, of its card's task "
     f"and quality. If its quality is none of ours, --qualities says whose settings to train with ({OTHERS} if it does "
-    "not); if its task is none of ours, a module of your own by its dotted name says what it is played in"
+    f"not); if its task is none of ours, --{task} names a module of your own that all of them are played in"
   )
   flags.DEFINE_list("datasets", [], words, flag_values=flag_values)
 
@@ -41,35 +42,44 @@ def asked(flag_values: flags.FlagValues, tasks: str, qualities: Sequence[str]) -
   if not flag_values.datasets:
     return [Row(task, quality) for task in named for quality in qualities]
   like = flag_values.qualities if flag_values["qualities"].present else None
-  return of_folders(flag_values.datasets, named if flag_values[tasks].present else None, like)
+  return of_folders(flag_values.datasets, named if flag_values[tasks].present else None, like, tasks)
 
 
 def of_folders(
-  folders: Sequence[str], tasks: Sequence[str] | None = None, like: Sequence[str] | None = None
+  folders: Sequence[str], tasks: Sequence[str] | None = None, like: Sequence[str] | None = None, flag: str = "tasks"
 ) -> list[Row]:
-  """The rows of --datasets. tasks: at most one, in place of the cards'; like: at most one quality.
+  """The rows of --datasets. tasks: at most one, in place of the cards', from the flag so called; like: at most one
+  quality.
 
   Raises:
     UserError: a folder is no data set, of a task that is not here, or of another one's name; or too much is named.
     DataError: a card or an array is damaged.
   """
-  for flag, names in (("tasks", tasks), ("qualities", like)):
-    if len(names or ()) > 1:
-      raise runs.UserError(f"--{flag}={','.join(names)}: --datasets says which rows there are; name one at most")
-  found = [_of_folder(folder, *(tasks or ()), like=(like or [OTHERS])[0]) for folder in folders]
-  names = [pathlib.Path(row.dataset).name for row in found]
-  for name in names:
-    if names.count(name) > 1:
+  for name, values in ((flag, tasks), ("qualities", like)):
+    if len(values or ()) > 1:
+      raise runs.UserError(f"--{name}={','.join(values)}: --datasets says which rows there are; name one at most")
+  found, cards = {}, {}
+  for folder in folders:
+    row, card = _of_folder(folder, *(tasks or ()), like=(like or [OTHERS])[0], flag=flag)
+    name = pathlib.Path(row.dataset).name
+    if name in found:
       raise runs.UserError(f"--datasets: two folders are called {name}, and so would their cells be; rename one")
-  return found
+    if card in cards:
+      told = (
+        f"are both {card} by their cards, which is what a table calls them; take one at a time, each with its --out"
+      )
+      raise runs.UserError(f"--datasets: {cards[card]} and {folder} {told}")
+    found[name], cards[card] = row, folder
+  return list(found.values())
 
 
-def _of_folder(folder: str, task: str | None = None, *, like: str) -> Row:
+def _of_folder(folder: str, task: str | None = None, *, like: str, flag: str) -> tuple[Row, str]:
   if not (pathlib.Path(folder) / storage.CARD).is_file():
     reason = "is not a data set: it has no card.json" if pathlib.Path(folder).exists() else "does not exist"
     raise runs.UserError(f"--datasets: {folder} {reason}")
   _, card = storage.load(folder, verify=False)
   if task is None and card["task"] not in settings.TASKS:
-    told = f"is of task {card['task']!r}, which is none of ours; name a module of your own that plays it"
+    told = f"is of task {card['task']!r}, which is none of ours; --{flag} names a module of your own that plays it"
     raise runs.UserError(f"--datasets: {folder} {told}")
-  return Row(task or card["task"], card["quality"] if card["quality"] in settings.QUALITIES else like, folder)
+  quality = card["quality"] if card["quality"] in settings.QUALITIES else like
+  return Row(task or card["task"], quality, os.path.normpath(folder)), card["name"]

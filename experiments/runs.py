@@ -30,8 +30,8 @@ class Ended(Exception):
   """A signal came, and all is saved; says how to go on."""
 
 
-def choose(flag: str, value: str, known: Iterable[str]) -> str:
-  """`value` if it is known.
+def choose(flag: str, value: str, known: Iterable[str], more: str = "") -> str:
+  """`value` if it is known. more: what ends the sentence if not.
 
   Raises:
     UserError: names the flag, the value, the nearest name and all that are known.
@@ -41,7 +41,7 @@ def choose(flag: str, value: str, known: Iterable[str]) -> str:
     return value
   near = difflib.get_close_matches(value.lower(), known, n=1)
   hint = f" (did you mean {near[0]}?)" if near else ""
-  raise UserError(f"--{flag}={value} is not known{hint}; known: {', '.join(known)}")
+  raise UserError(f"--{flag}={value} is not known{hint}; known: {', '.join(known)}{more}")
 
 
 @contextlib.contextmanager
@@ -148,8 +148,8 @@ def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: s
   Raises:
     storage.DataError: it is damaged, or of another task than the environment's.
   """
+  require_match(folder, environment)  # before all of it is read
   episodes, card = storage.load(folder)
-  storage.require_match(card, environment)
   device = jax.local_devices()[0]
   size, free = copies * sum(array.nbytes for array in episodes.arrays().values()), memory.free(device)
   why, place = "", jnp.array
@@ -160,6 +160,19 @@ def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: s
     feeding.require_loader()
   dataset = transitions.from_episodes(episodes, team_reward, place)
   return Data(dataset, normalization.spec(dataset), card, folder, why)
+
+
+def require_match(folder: pathlib.Path, environment: PureEnvironment | HostEnvironment) -> None:
+  """A data set is of the environment.
+
+  Raises:
+    DataError: it is not, or its card or an array cannot be read; names its folder.
+  """
+  _, card = storage.load(folder, verify=False)
+  try:
+    storage.require_match(card, environment)
+  except storage.DataError as error:
+    raise storage.DataError(f"{folder}: {error}") from None
 
 
 def require_same_data(dataset: dict[str, Any], place: pathlib.Path, where: pathlib.Path) -> None:
@@ -199,6 +212,11 @@ def summary(task: str, raw: np.ndarray) -> dict[str, Any]:
   }
 
 
+def data_score(task: str, mean_return: float, caveat: str | None) -> float | None:
+  """A data set's own normalised score; None where its card says that returns in it do not compare with ours."""
+  return None if caveat else float(scores.normalized(task, mean_return))
+
+
 def table(facts: dict[str, Any]) -> str:
   """A result (result.json's fields) as text: seeds, their mean, the data set's own level, and how to read them."""
   task, dataset_mean = facts["task"], facts["dataset_mean_return"]
@@ -218,12 +236,13 @@ def table(facts: dict[str, Any]) -> str:
     else "  fewer than five seeds: no interval"
   )
   lines.append(f"{'IQM':14}{'':10}{facts['iqm']:14.1f}{told}")
-  lines.append(f"{'data set':14}{dataset_mean:10.1f}{float(scores.normalized(task, dataset_mean)):14.1f}")
+  score = data_score(task, dataset_mean, facts.get("caveat"))
+  lines.append(f"{'data set':14}{dataset_mean:10.1f}{'-' if score is None else f'{score:.1f}':>14}")
   reference = scores.reference(task)
   lines.append("every seed plays the same episodes; std and interval are over seeds, not over episodes")
   lines.append(f"return: agents' mean of an episode's reward sum; 0 = {reference.random}, 100 = {reference.expert}")
   lines.append(f"({reference.source})")
-  if facts["settings_of"] != facts["quality"]:
+  if facts["settings_of"] != facts["quality"] and "." not in facts["algorithm"]:  # those have their defaults
     lines.append(f"the data's quality is {facts['quality']!r}; trained with the settings of {facts['settings_of']!r}")
   if facts.get("caveat"):
     lines.append(f"the data set's card says: {facts['caveat']}")

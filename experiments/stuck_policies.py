@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import evaluate, launch, metric_curves, runs, table_view
+from experiments import cells, evaluate, launch, metric_curves, runs, settings, table_view
 from marl_offline.datasets import storage
 from marl_offline.evaluation import saturation, scores
 from marl_offline.training import checkpoints, logs
@@ -37,13 +37,17 @@ def facts_of(folder: pathlib.Path) -> dict[str, Any]:
   place = pathlib.Path(written["dataset"]["folder"])
   runs.require_same_data(written["dataset"], place, folder)
   try:
-    returns, _ = logs.load_returns(folder)
+    returns, steps = logs.load_returns(folder)
   except ValueError as error:
     raise runs.UserError(str(error)) from error
+  if steps[-1] != meta["step"]:
+    told = f"its newest checkpoint is of step {meta['step']}, its last evaluation of step {steps[-1]}"
+    raise runs.UserError(f"{folder} was stopped between two evaluations: {told}; go on with it first")
   action = saturation.greedy_actions(learner, states, storage.load(place, verify=False)[0].obs)
   return {
     "run": table_view.of_flags(written["flags"]),
-    "dataset": written["dataset"]["name"],
+    **{"dataset": written["dataset"]["name"], "data": written["dataset"]["sha256"]},
+    "config": settings.in_use(cells.with_defaults(written["flags"]["algorithm"], written["run"]["config"])),
     **{name: meta[name] for name in ("task", "seeds", "step")},
     "commit": written["commit"],
     "score": np.round(scores.normalized(meta["task"], returns[:, -1].mean(axis=1)), 1).tolist(),
@@ -63,14 +67,22 @@ def markdown(facts: list[dict[str, Any]]) -> str:
 
 def kinds(facts: list[dict[str, Any]]) -> dict[tuple[str, str], list[tuple[int, float, list[int]]]]:
   """(data set, run's words) -> seed, score and stuck agents of every seed. Runs of one length are one kind, and a seed
-  that two of them have counts once."""
-  lengths, found = collections.defaultdict(set), collections.defaultdict(dict)
+  that two of them have counts once.
+
+  Raises:
+    UserError: two runs of one kind differ in what its words do not tell: settings, or the data of one name.
+  """
+  lengths, found, firsts = collections.defaultdict(set), collections.defaultdict(dict), {}
   for row in facts:
     lengths[row["dataset"], row["run"]].add(row["step"])
   for row in sorted(facts, key=lambda row: (row["dataset"], row["run"], row["step"])):
     long = f", {row['step']} updates" if len(lengths[row["dataset"], row["run"]]) > 1 else ""
+    kind = row["dataset"], row["run"] + long
+    first = firsts.setdefault(kind, row)
+    if any(first[name] != row[name] for name in ("config", "data")):
+      raise runs.UserError(f"--run_dir: two runs of {kind[1]} on {kind[0]} differ in settings or data; ask them apart")
     seeds = zip(row["seeds"], row["score"], row["stuck_agents"], strict=True)
-    found[row["dataset"], row["run"] + long].update({seed: (seed, *rest) for seed, *rest in seeds})
+    found[kind].update({seed: (seed, *rest) for seed, *rest in seeds})
   return {kind: [rows[seed] for seed in sorted(rows)] for kind, rows in found.items()}
 
 

@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import io
 import pathlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -88,7 +89,9 @@ def seed_scores(cell: dict[str, Any]) -> Named:
 
 def weights(cell: dict[str, Any]) -> np.ndarray | None:
   """w_1..w_n of each seed, means over the last stretch of training. -> [seed, k], or None where there are none."""
-  names = sorted((name for name in cell["metrics"] if name.startswith("w_")), key=lambda name: int(name[2:]))
+  if "k_eff" not in cell["metrics"]:
+    return None  # a metric of somebody's own may begin alike
+  names = sorted((name for name in cell["metrics"] if re.fullmatch(r"w_\d+", name)), key=lambda name: int(name[2:]))
   return np.array([[row[-1] for row in cell["metrics"][name]] for name in names]).T if names else None
 
 

@@ -66,6 +66,11 @@ def of_paper(cell: dict[str, Any]) -> published.Score | None:
   return None if changed else published.lookup(cell["algorithm"], cell["task"], cell["quality"])
 
 
+def data_score(cell: dict[str, Any]) -> float | None:
+  """See runs.data_score."""
+  return runs.data_score(cell["task"], cell["dataset"]["mean_return"], cell.get("caveat"))
+
+
 def row(cell: dict[str, Any]) -> dict[str, Any]:
   """All that is said of a cell, as one flat row."""
   summary = runs.summary(cell["task"], np.asarray(cell["final_returns"]))
@@ -79,7 +84,7 @@ def row(cell: dict[str, Any]) -> dict[str, Any]:
     **{"score_mean": summary["mean"], "score_std": summary["std"]},
     **{"score_iqm": summary["iqm"], "iqm_low": low, "iqm_high": high},
     **{"return_mean": float(raw.mean()), "return_std": float(raw.std())},
-    "dataset_score": float(scores.normalized(cell["task"], cell["dataset"]["mean_return"])),
+    "dataset_score": data_score(cell),
     **{"paper_mean": paper and paper.mean, "paper_std": paper and paper.std, "paper_source": paper and paper.source},
     **{"last_half_mean": float(late.mean()), "last_half_std": float(late.std())},
     "best_over_training_mean": float(curve.max(axis=1).mean()),
@@ -106,22 +111,25 @@ def markdown(found: Sequence[dict[str, Any]], recipe: Sequence[str]) -> str:
   columns = list(dict.fromkeys(label(cell) for cell in found))
   places = list(dict.fromkeys(r["dataset"] for r in rows))
   at = {(r["dataset"], r["algorithm"]): r for r in rows}
-  lines = [
-    "Normalised score of the final policies, mean +- std over seeds; then the papers' own, then ours less theirs.",
-    "",
-  ]
+  lines = ["Normalised score of the final policies, mean +- std over seeds:", ""]
   lines += _grid(places, columns, lambda place, name: _ours(at.get((place, name)), at, place))
-  lines += ["", *_grid(places, columns, lambda place, name: _papers(at.get((place, name))))]
-  lines += ["", *_grid(places, columns, lambda place, name: _less(at.get((place, name))))]
+  if any(r["paper_mean"] is not None for r in rows):
+    lines += ["", "The papers' own:", ""]
+    lines += _grid(places, columns, lambda place, name: _papers(at.get((place, name))))
+    lines += ["", "Ours less theirs:", ""]
+    lines += _grid(places, columns, lambda place, name: _less(at.get((place, name))))
   lines += [
+    "",
+    "Every cell:",
     "",
     "| data | algorithm | seeds | score | IQM [95 % interval] | over the last half | return | each seed | paper |",
   ]
   lines += ["|---" * 9 + "|"]
   for r, cell in zip(rows, ordered, strict=True):
+    own = "" if r["dataset_score"] is None else f" ({r['dataset_score']:.1f})"
     interval = "" if r["iqm_low"] is None else f" [{r['iqm_low']:.1f}, {r['iqm_high']:.1f}]"
     lines.append(
-      f"| {r['dataset']} ({r['dataset_score']:.1f}) | {r['algorithm']} | {r['seeds']} "
+      f"| {r['dataset']}{own} | {r['algorithm']} | {r['seeds']} "
       f"| {_of_seeds(r, 'score')} | {r['score_iqm']:.1f}{interval} "
       f"| {_of_seeds(r, 'last_half')} | {_of_seeds(r, 'return')} | {each_seed(cell)} | {_papers(r)} |"
     )
@@ -205,8 +213,9 @@ def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
       if paper := of_paper(cell):
         axes.plot(x, paper.mean, "x", ms=6, mew=1.6, color="black")
     for index, place in enumerate(places):
-      data = next(cell["dataset"]["mean_return"] for cell in rows if cell["dataset"]["name"] == place)
-      axes.hlines(scores.normalized(task, data), index - 0.45, index + 0.45, color="black", ls="--", lw=1)
+      data = next(data_score(cell) for cell in rows if cell["dataset"]["name"] == place)
+      if data is not None:
+        axes.hlines(data, index - 0.45, index + 0.45, color="black", ls="--", lw=1)
     short = [place.removeprefix(f"{task}-").replace("_", "\n_") for place in places]  # long names over several lines
     axes.set_xticks(range(len(places)), short)
     axes.set_title(task)

@@ -56,7 +56,7 @@ def run(request: train_request.Request, team: processes.Team, bar=None) -> Stopp
     team.wait("the data and the run's folder were made")
   layout = devices.layout(len(own.seeds), request.run.config)
   folder = train_setup.find_or_make_data(request)
-  train_setup.require_actions(request, folder)
+  train_setup.require_actions(request.given["algorithm"], folder)
   data = runs.open_data(folder, environment, request.run.team_reward, layout.copies)
   train_setup.require_quality(request, data)
   learner = train_setup.make_learner(request, data.spec)

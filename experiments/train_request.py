@@ -38,12 +38,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("num_seeds", 1, "seeds trained at once in one program", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer(
-  "first_seed",
-  0,
-  "the seeds are first_seed, first_seed + 1, ...",
-  lower_bound=0,
-  upper_bound=LAST_SEED,
-  flag_values=FLAGS,
+  "first_seed", 0, "they are first_seed, first_seed + 1, ...", lower_bound=0, upper_bound=LAST_SEED, flag_values=FLAGS
 )
 flags.DEFINE_multi_string(
   "set",
@@ -169,14 +164,16 @@ def of_flags(given, folder: pathlib.Path, data_dir: str, resume=False, began_wit
 def resumed(given, folder: pathlib.Path, data_dir: str) -> Request:
   """The request that goes on with the run in `folder`, which must have been begun with the flags `given`.
 
+  A data set may have moved; what it holds is compared later.
+
   Raises:
     UserError: it was not, or it is no run folder.
   """
   stored = runs.read_config(folder)
-  before = {name: stored["flags"].get(name, FLAGS[name].default) for name in IDENTITY}  # a flag may be younger
-  if differ := [name for name in IDENTITY if before[name] != given[name]]:
+  before = {name: stored["flags"].get(name, FLAGS[name].default) for name in IDENTITY if name != "dataset"}
+  if differ := [name for name in before if before[name] != given[name]]:
     was, now = before[differ[0]], given[differ[0]]
-    raise UserError(f"{folder} was begun with {differ[0]}={was}, not {now}; move it out of the way")
+    raise UserError(f"{folder} was begun with {differ[0]}={was}, not {now}; move it, or take another folder")
   return of_flags(
     given, folder, data_dir, True, pathlib.Path(data_dir) / pathlib.Path(stored["dataset"]["folder"]).name
   )
@@ -194,7 +191,7 @@ def named(flag: str, name: str, known: Iterable[str], load: Callable[[str], Any]
     UserError: there is none; of our own the nearest name is told.
   """
   if "." not in name:
-    runs.choose(flag, name, known)
+    runs.choose(flag, name, known, "; or a module of your own by its dotted name, such as my_package.my_module")
   try:
     return load(name)
   except ValueError as error:

@@ -80,7 +80,7 @@ def finish(
       np.asarray(log.steps),
       request.seeds,
       title=f"{given['algorithm']} on {data.card['name']} ({data.card['origin']})",
-      dataset_mean=data.mean_return,
+      dataset_mean=None if data.card.get("caveat") else data.mean_return,
       scale=runs.scale(given["task"]),
     )
   print(f"learning curve: {picture}")

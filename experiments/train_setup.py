@@ -78,14 +78,13 @@ def find_or_make_data(request: train_request.Request) -> pathlib.Path:
     raise
 
 
-def require_actions(request: train_request.Request, folder: pathlib.Path) -> None:
+def require_actions(algorithm: str, folder: pathlib.Path) -> None:
   """The data set's actions are of the kind that the algorithm's agents take.
 
   Raises:
     UserError: they are not.
     DataError: it cannot be read.
   """
-  algorithm = request.given["algorithm"]
   discrete = storage.load(folder, verify=False)[0].legal is not None
   if discrete != (algorithm in settings.DISCRETE):
     found, needed = ("discrete", "continuous") if discrete else ("continuous", "discrete")

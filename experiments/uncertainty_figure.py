@@ -30,7 +30,7 @@ FLAGS = flags.FlagValues()
 ALGORITHMS = ("cfcql", "icql_qs")
 flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
 flags.DEFINE_list("qualities", ["random", "expert"], "the columns", flag_values=FLAGS)
-rows.define_flag(FLAGS)
+rows.define_flag(FLAGS, "task")
 flags.DEFINE_integer("ensemble_size", 10, "members of both algorithms", lower_bound=2, flag_values=FLAGS)
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of both algorithms' Config; repeatable", flag_values=FLAGS)
@@ -80,11 +80,11 @@ def markdown(facts: list[dict]) -> str:
 def draw(path: pathlib.Path, found: list[dict]) -> None:
   """A column a quality; the raw spread above, its ratio to the mean target below."""
   places = list(dict.fromkeys(cell["dataset"]["name"] for cell in found))
-  members, task = found[0]["config"]["ensemble_size"], found[0]["task"]
+  members, task = found[0]["config"]["ensemble_size"], metric_curves.tasks_of(found)
   title = (
     f"disagreement of {members} members about the target's joint actions, {task}\n({metric_curves.seeds_of(found)})"
   )
-  figure, axes = metric_curves.panels(2, len(places), found[0]["steps"][-1], title)
+  figure, axes = metric_curves.panels(2, len(places), metric_curves.last_step(found), title)
   shown = {}
   for cell in found:
     column, series = places.index(cell["dataset"]["name"]), series_of(cell)

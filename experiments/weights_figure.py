@@ -27,7 +27,7 @@ from marl_offline.evaluation.statistics import Named
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
 flags.DEFINE_list("qualities", list(settings.QUALITIES), "the columns", flag_values=FLAGS)
-rows.define_flag(FLAGS)
+rows.define_flag(FLAGS, "task")
 flags.DEFINE_string("protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}", flag_values=FLAGS)
 flags.DEFINE_multi_string("set", [], "changes a field of SPaCQL's Config; repeatable", flag_values=FLAGS)
 flags.DEFINE_string("name", "weights", "name of the files", flag_values=FLAGS)
@@ -73,13 +73,14 @@ def facts_of(cell: dict) -> dict:
 
 def markdown(facts: list[dict]) -> str:
   """The numbers, at the end and over the last half, a row for each quality."""
-  names = list(facts[0]["numbers"])
+  names = list(max((row["numbers"] for row in facts), key=len))  # of the most agents
   lines = []
   for part, words in (("end", "At the end"), ("last_half", "Over the last half of training")):
     lines += [f"{words}, mean +- std over seeds:", "", f"| data | seeds | {' | '.join(names)} |"]
     lines += ["|---" * (2 + len(names)) + "|"]
     for row in facts:
-      entries = " | ".join(metric_curves.told(row["numbers"][name][part]) for name in names)
+      own = row["numbers"]
+      entries = " | ".join(metric_curves.told(own[name][part]) if name in own else "-" for name in names)
       lines.append(f"| {row['dataset']} | {len(row['seeds'])} | {entries} |")
     lines.append("")
   return "\n".join(lines)
@@ -87,8 +88,8 @@ def markdown(facts: list[dict]) -> str:
 
 def draw(path: pathlib.Path, found: list[dict]) -> None:
   """A column a quality; rows w, w after min-max, u and k_eff."""
-  title = f"SPaCQL on {found[0]['task']}: weights of k replaced actions ({metric_curves.seeds_of(found)})"
-  figure, axes = metric_curves.panels(4, len(found), found[0]["steps"][-1], title)
+  title = f"SPaCQL on {metric_curves.tasks_of(found)}: weights of k replaced actions ({metric_curves.seeds_of(found)})"
+  figure, axes = metric_curves.panels(4, len(found), metric_curves.last_step(found), title)
   shown = {}
   for column, cell in enumerate(found):
     series = series_of(cell)

@@ -37,6 +37,17 @@ def test_a_loss_in_your_own_code():
   values = jax.jit(jax.vmap(target))(jax.random.split(jax.random.key(1), 5))
   assert values.shape == (5,) and np.isfinite(values).all()
 
+  def loss(weights):
+    def q(state, action):
+      return weights @ action.ravel() + state
+
+    return names["my_critic_loss"](q, jnp.zeros(5), jnp.ones((5, 3, 2)), values)
+
+  value, gradient = jax.value_and_grad(loss)(weights)
+  expected = weights.sum(axis=1)[None, :] - values[:, None]  # [B, E]
+  np.testing.assert_allclose(value, jnp.square(expected).mean(), rtol=1e-5)
+  np.testing.assert_allclose(gradient, jnp.repeat(2 * expected.mean(axis=0)[:, None] / 4, 6, axis=1), rtol=1e-4)
+
 
 def test_your_own_data(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)

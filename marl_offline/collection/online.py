@@ -90,6 +90,11 @@ def together_chunk(game, config, iterations, optimizers, teams, run_key, first):
   return teams, jnp.mean(returns, axis=0)
 
 
+def side_by_side(played: mappo.Played) -> mappo.Played:
+  """Episodes against each opponent [P, T, C, ...] as those of all copies together [T, P * C, ...]."""
+  return jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1).reshape(x.shape[1], -1, *x.shape[3:]), played)
+
+
 @functools.partial(
   jax.jit, static_argnames=("game", "config", "iterations", "optimizer", "side"), donate_argnames="teams"
 )
@@ -105,8 +110,7 @@ def against_chunk(game, config, iterations, optimizer, teams, run_key, first, si
       actors = (team.actor, opponent) if side == 0 else (opponent, team.actor)
       return mappo.play(game, actors, key, config.copies // num_opponents)[side]
 
-    played = jax.vmap(against)(opponents, jax.random.split(key_play, num_opponents))  # [P, T, C / P, N, ...]
-    played = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1).reshape(x.shape[1], -1, *x.shape[3:]), played)
+    played = side_by_side(jax.vmap(against)(opponents, jax.random.split(key_play, num_opponents)))
     bound = log_std_bound(config, iteration / iterations)
     team = mappo.learn(team, played, key_learn, config, optimizer, bound)
     return (team,), _mean_return(played)[None]

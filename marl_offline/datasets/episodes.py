@@ -5,7 +5,8 @@ end of an episode, where it is that episode's final observation and action: so n
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,21 @@ def from_episodes(episodes: Iterable[Mapping[str, Any]]) -> Episodes:
       return None
     return np.concatenate([part[name] for part in parts])
 
-  return from_arrays(**{name: joined(name) for name in checks.FIELDS})
+  try:
+    return from_arrays(**{name: joined(name) for name in checks.FIELDS})
+  except DataError as error:
+    raise DataError(_in_its_episode(str(error), [len(part["reward"]) for part in parts])) from None
+
+
+def _in_its_episode(fault: str, lengths: Sequence[int]) -> str:
+  """A sentence that names a row of all episodes joined, with the episode's number and the step's in it."""
+  named = re.search(r"\brow (\d+)", fault)
+  if named is None or fault.startswith("final_"):  # their rows are the episodes
+    return fault.replace("row", "episode", 1) if named else fault
+  ends, row = np.cumsum(lengths), int(named[1])
+  episode = int(np.searchsorted(ends, row, side="right"))
+  step = row - int(ends[episode]) + lengths[episode]
+  return fault.replace(named[0], f"episode {episode}, step {step}", 1)
 
 
 def _one_episode(number: int, episode: Mapping[str, Any]) -> dict[str, np.ndarray | None]:

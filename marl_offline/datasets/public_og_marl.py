@@ -2,10 +2,11 @@
 
   <source>/<environment>/<scenario>.vlt/<uid>/   metadata.json, manifest.ocdbt, d/...
 
-Leaves [B, X, n, ...] are observations, actions, rewards, terminals, truncations and infos.state [B, X, S]; X is far
-longer than what is written, which vault_index says. B is 1, or the five data sets of OMAR. Episodes lie end to end and
-end where all agents' terminals or truncations are 1; time limits are among the terminals. What followed the last action
-is not there, except in the vaults made of OMIGA's files, whose episodes have a row more for it (public_omiga.py).
+Leaves [B, X, n, ...] are observations, actions, rewards, terminals, truncations and infos.state [B, X, S], or
+[B, X, n, S] in those of OMAR's HalfCheetah; X is far longer than what is written, which vault_index says. B is 1, or
+the five data sets of OMAR. Episodes lie end to end and end where all agents' terminals or truncations are 1; time
+limits are among the terminals. What followed the last action is not there, except in the vaults made of OMIGA's files,
+whose episodes have a row more for it (public_omiga.py).
 
 Continuous actions only.
 """
@@ -19,7 +20,7 @@ import numpy as np
 
 from marl_offline.datasets import public_omar, public_omiga
 from marl_offline.datasets.checks import DataError
-from marl_offline.datasets.public_rows import Actions, Read, Task, fill, flags, made_of, require_shape
+from marl_offline.datasets.public_rows import Actions, Read, Task, doubtful_limit, fill, flags, made_of, require_shape
 
 _SCENARIOS = {
   "halfcheetah_2x3": "2halfcheetah",
@@ -99,7 +100,9 @@ def read(
   def look(name, first, stop):
     leaf = {"obs": "observations", "state": "infos.state", "action": "actions", "reward": "rewards"}[name]
     where, _, rows = vault.rows(leaf, first, stop)
-    return where, rows if name == "state" else rows[:, agents]
+    if name == "state":
+      return where, rows if rows.ndim == 2 else rows[:, 0]  # where each agent has one, all have the same
+    return where, rows[:, agents]
 
   fields = fill(known, steps, final, look, actions, folder.name)
   lengths = np.diff(ends, prepend=-1) - final_rows
@@ -110,6 +113,8 @@ def read(
   notes = actions.notes() | {"ends": how, "episodes_cut_by_the_time_limit": int(cut.sum())}
   if not final_rows:
     notes["final_obs"] = "not in the files: each episode's last observation stands in; nothing bootstraps from it"
+  if task not in TASKS and (doubt := doubtful_limit(lengths, known.time_limit)):
+    notes["time_limit_in_doubt"] = doubt
   if left := vault.num_rows - stop:
     notes["rows_of_an_unfinished_episode_left_out"] = left
   return Read(made_of(fields, folder), notes)
@@ -222,7 +227,8 @@ def _known(vault: _Vault, task: str, time_limit: int | None) -> Task:
   if known.state_size:
     if state is None:
       raise DataError(f"{where}: has no infos.state; metadata.json names {', '.join(vault.leaves)}")
-    require_shape(f"{where}, infos.state", state[2:], "[components]", (known.state_size,))
+    each = (agents,) if len(state) == 4 else ()  # OMAR's HalfCheetah has it for each agent
+    require_shape(f"{where}, infos.state", state[2:], "[components]", (*each, known.state_size))
   return known
 
 

@@ -21,13 +21,14 @@ Not read: actions_onehot and probs, which say nothing more, and corrected_termin
 """
 
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
 
 from marl_offline.datasets import hdf5_files
 from marl_offline.datasets.checks import DataError
-from marl_offline.datasets.public_rows import Read, Task, in_chunks, made_of, require_shape
+from marl_offline.datasets.public_rows import Read, Task, doubtful_limit, in_chunks, made_of, require_shape
 
 TASKS = {
   "3m": Task("3m", 3, 30, 9, 60, 48),
@@ -53,15 +54,24 @@ def find(place: pathlib.Path, task: str, quality: str) -> pathlib.Path:
     for name in (wanted, known):
       if (place / f"{name}.h5").is_file():
         return place / f"{name}.h5"
+    _refuse_parts(place)
     there = ", ".join(sorted(path.name for path in place.glob("*.h5"))) or "none"
     raise DataError(f"{place}: holds no {wanted}.h5, nor {known}.h5; of such files there are: {there}")
   if not place.is_file():
     raise DataError(f"{place}: does not exist; expected is {wanted}.h5 or the folder that holds it")
+  if re.fullmatch(r"part_\d+", place.stem):
+    _refuse_parts(place.parent)
   names = {each.name for each in TASKS.values()}
   names |= {f"{name}_{level.replace('-', '_')}" for name in names for level in QUALITIES}
   if place.stem in names - {wanted, known}:
     raise DataError(f"{place}: is of {place.stem} where {wanted} was asked for")
   return place
+
+
+def _refuse_parts(folder: pathlib.Path) -> None:
+  """Nothing where there are not several parts of one data set, as offpymarl saves it."""
+  if len(parts := sorted(path.name for path in folder.glob("part_*.h5"))) > 1:
+    raise DataError(f"{folder}: holds {len(parts)} parts of one data set, {parts[0]} and so on; join them in one file")
 
 
 def read(path: pathlib.Path, task: str, time_limit: int | None = None) -> Read:
@@ -187,7 +197,9 @@ def _fields(path: pathlib.Path, arrays: dict[str, Any], known: Task, filled, ste
     "final_actions_unknown": int(unknown.sum()),
     "empty_episodes_left_out": int((~kept).sum()),
   }
-  return fields, {name: number for name, number in notes.items() if number}
+  if known.name not in TASKS:
+    notes["time_limit_in_doubt"] = doubtful_limit(steps, known.time_limit)
+  return fields, {name: note for name, note in notes.items() if note}
 
 
 class _Part:

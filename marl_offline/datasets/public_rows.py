@@ -38,6 +38,21 @@ class Read(NamedTuple):
   notes: dict[str, int | float | str]
 
 
+def doubtful_limit(lengths: np.ndarray, limit: int) -> str:
+  """A sentence if the steps at which a simulator cut, as somebody says, look wrong; "" if not. lengths [P] in steps.
+
+  Cuts that are not known as such are taken for true ends, after which nothing is expected.
+  """
+  longest = int(lengths.max())
+  count = int((lengths == longest).sum())
+  if longest >= limit or count < max(2, len(lengths) / 100):
+    return ""
+  return (
+    f"no episode has {limit} steps, and {count} of {len(lengths)} have {longest}, which none exceeds; if they were cut "
+    f"there, they now count as ended: convert again with --time_limit={longest}"
+  )
+
+
 class Actions:
   """Brings actions into [-1, 1] and keeps count of it."""
 

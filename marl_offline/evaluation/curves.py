@@ -18,7 +18,7 @@ def draw(
   seeds: Sequence[int],
   *,
   title: str,
-  dataset_mean: float,
+  dataset_mean: float | None,
   scale: tuple[Callable, Callable] | None = None,
 ) -> None:
   """Writes the picture.
@@ -27,7 +27,7 @@ def draw(
     path: .png, .pdf or .svg.
     returns: [seed, evaluation, episode].
     steps: [evaluation] gradient steps.
-    dataset_mean: the data set's mean return.
+    dataset_mean: the data set's mean return; None where it does not compare.
     scale: return -> normalised score and back, for the axis on the right.
   """
   from matplotlib.figure import Figure
@@ -43,7 +43,8 @@ def draw(
     axes.plot(steps, values, color=color, lw=1.2, ms=3, marker=marker, alpha=0.75, label=f"seed {seed}")
   if several:
     axes.plot(steps, statistics.mean(curves, over="seed").values, color="black", lw=2.2, label="mean of seeds")
-  axes.axhline(dataset_mean, color="#777777", ls="--", lw=1.5, label=f"data set's mean ({dataset_mean:.1f})")
+  if dataset_mean is not None:
+    axes.axhline(dataset_mean, color="#777777", ls="--", lw=1.5, label=f"data set's mean ({dataset_mean:.1f})")
   axes.set_title(title)
   axes.set_xlabel("gradient steps")
   axes.set_ylabel("return of an episode, mean over agents")

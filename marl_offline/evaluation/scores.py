@@ -16,8 +16,8 @@ class Reference(NamedTuple):
 
 OMAR = {
   "spread": Reference(516.8, 159.8, "OMAR, arXiv:2111.11188, appendix B.1"),
-  "tag": Reference(185.6, -4.1, "OMAR, arXiv:2111.11188, appendix B.1; against its own, unreleased prey"),
-  "world": Reference(79.5, -6.8, "OMAR, arXiv:2111.11188, appendix B.1; against its own, unreleased prey"),
+  "tag": Reference(185.6, -4.1, "OMAR, arXiv:2111.11188, appendix B.1; against its own prey"),
+  "world": Reference(79.5, -6.8, "OMAR, arXiv:2111.11188, appendix B.1; against its own prey"),
 }
 
 _OURS = (

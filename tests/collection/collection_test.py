@@ -63,6 +63,13 @@ def test_respond_refuses_what_it_cannot_share_out():
     online.train(game, TINY, 3, 0, (1.0, 1.0))
 
 
+def test_time_and_copies_stay_apart_where_opponents_are_joined():
+  p, t, c = np.meshgrid([1, 2], [10, 20, 30], [100, 200, 300, 400], indexing="ij")
+  joined = online.side_by_side({"reward": (p + t + c)[..., None]})["reward"]
+  expected = [[p + t + c for p in (1, 2) for c in (100, 200, 300, 400)] for t in (10, 20, 30)]
+  np.testing.assert_array_equal(joined[..., 0], expected)
+
+
 def test_predators_learn_against_a_pool_of_prey():
   game = online.as_chase(particle_tasks.tag_scenario())
   prey = [mappo.init_actor(jax.random.key(k), 1, 14, 16) for k in range(2)]

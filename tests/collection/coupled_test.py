@@ -78,6 +78,20 @@ def test_policies_share_their_noise_and_keep_their_means():
   np.testing.assert_array_equal(own.obs[0], shared.obs[0])  # the same starts for every coupling
 
 
+@pytest.mark.parametrize("coupling", [None, 0.0, 1.0])
+def test_the_noise_is_as_large_as_said_and_around_the_mean(coupling):
+  """A small one, where the mean is so far inside that nothing is clipped."""
+  environment, actor = particle_tasks.spread(), policies.load("spread_mappo").actor(0)
+  actor = actor | {"log_std": jnp.full_like(actor["log_std"], np.log(0.1))}
+  episodes = record.record(environment, [record.Behavior(actor, 0.5, 200, coupling)], 0)
+  for obs, action in ((episodes.obs, episodes.action), (episodes.final_obs, episodes.final_action)):
+    mean = np.asarray(mappo.mean_action(actor, jnp.asarray(obs)))
+    noise = ((action - mean) / 0.05)[np.abs(mean) < 0.7]
+    independent = len(noise) / (3 if coupling else 1)  # with coupling 1 three agents share a draw
+    assert abs(noise.mean()) < 4 / np.sqrt(independent)
+    assert abs(noise.std() - 1) < 4 / np.sqrt(2 * independent)
+
+
 def call(*arguments):
   return binaries.call(collect.main, collect.FLAGS, *arguments)
 

@@ -87,8 +87,10 @@ def test_episodes_of_any_lengths_keep_their_rows(ends, with_state):
     ({"truncated": False}, ("episode 1", "neither terminated nor truncated")),
     ({"dones": 1}, ("episode 1", "unknown dones", "known are")),
     ({"state": np.zeros((4, 2))}, ("episode 1, state", "some episodes have it")),
-    ({"action": np.full((4, 2, 2), 2.0)}, ("action", "row 3, agent 0, component 0 is 2", "[-1, 1]")),
-    ({"obs": np.full((4, 2, 3), 1e300)}, ("obs", "row 3", "inf", "finite")),
+    ({"action": np.full((4, 2, 2), 2.0)}, ("action: episode 1, step 0, agent 0, component 0 is 2", "[-1, 1]")),
+    ({"action": np.arange(16).reshape(4, 2, 2) * (0.99 / 11)}, ("final_action: episode 1, agent 0", "[-1, 1]")),
+    ({"reward": [[0, 0], [0, 0], [0, np.nan]]}, ("reward: episode 1, step 2, agent 1 is nan",)),
+    ({"obs": np.full((4, 2, 3), 1e300)}, ("obs: episode 1, step 0", "inf", "finite")),
   ],
 )
 def test_episodes_that_are_none(changes, words):

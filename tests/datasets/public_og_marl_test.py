@@ -68,6 +68,29 @@ def test_five_data_sets_the_prey_and_ends_that_nobody_flagged(tmp_path):
   refused(lambda: public_og_marl.read(tmp_path / "uid", "tag", index=5), "holds 5 data sets", "--seed_folder=5")
 
 
+def test_a_state_for_each_agent_is_that_of_the_first(tmp_path):
+  """OMAR's HalfCheetah: infos.state is [5, X, 2, 17] there."""
+  leaves = published.vault_leaves(2, 6, 3, 17, (1000,), sets=5)
+  for name, state in (("uid", np.stack([leaves["infos.state"]] * 2, axis=2)), ("other", leaves["infos.state"])):
+    published.write_vault(tmp_path / name, leaves | {"infos.state": state})
+    read = public_og_marl.read(tmp_path / name, "halfcheetah_2x3", index=4).episodes
+    np.testing.assert_array_equal(read.state, leaves["infos.state"][4])
+  wrong = leaves | {"infos.state": np.stack([leaves["infos.state"]] * 3, axis=2)}
+  published.write_vault(tmp_path / "wrong", wrong)
+  refused(
+    lambda: public_og_marl.read(tmp_path / "wrong", "halfcheetah_2x3"), "infos.state: has shape (3, 17)", "(2, 17)"
+  )
+
+
+def test_a_limit_that_nobody_reaches_is_doubted(tmp_path):
+  published.write_vault(tmp_path / "uid", published.vault_leaves(2, 3, 2, None, (5, 2, 5)))
+  told = mine(tmp_path / "uid").notes["time_limit_in_doubt"]
+  assert told.startswith("no episode has 6 steps, and 2 of 3 have 5, which none exceeds") and "--time_limit=5" in told
+  assert "time_limit_in_doubt" not in mine(tmp_path / "uid", time_limit=5).notes
+  published.write_vault(tmp_path / "other", published.vault_leaves(2, 3, 2, None, (5, 2, 4)))
+  assert "time_limit_in_doubt" not in mine(tmp_path / "other").notes  # the longest is one alone
+
+
 def test_omigas_vaults_have_a_row_more(tmp_path):
   leaves = published.vault_leaves(3, 14, 1, 14, (4, 1001))
   leaves["actions"][0, 3] = 77.0  # rubbish beside the final observation

@@ -209,3 +209,20 @@ def test_what_is_no_whole_file(tmp_path):
 def test_without_the_library_a_sentence(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "h5py", None)
   refused(lambda: public_pymarl.read(tmp_path / "some.h5", "3m"), "pip install 'marl_offline[public]'")
+
+
+def test_a_limit_that_nobody_reaches_is_doubted(tmp_path):
+  arrays = published.pymarl_arrays(TINY, ((5, True), (2, True), (5, True)))
+  assert "2 of 3 have 5" in read(tmp_path / "a.h5", arrays, time_limit=9).notes["time_limit_in_doubt"]
+  assert "time_limit_in_doubt" not in read(tmp_path / "b.h5", arrays).notes
+
+
+def test_parts_of_a_data_set_are_not_taken_for_the_whole(tmp_path):
+  for number in (0, 1):
+    (tmp_path / f"part_{number}.h5").touch()
+  for place in (tmp_path, tmp_path / "part_0.h5"):
+    refused(
+      lambda place=place: public_pymarl.find(place, "mine", "expert"), "holds 2 parts of one data set", "part_0.h5"
+    )
+  (tmp_path / "part_1.h5").unlink()
+  assert public_pymarl.find(tmp_path / "part_0.h5", "mine", "expert") == tmp_path / "part_0.h5"

@@ -162,3 +162,14 @@ def test_the_frozen_prey_is_caught_less_than_one_that_stands_still(task):
   standing, _ = jax.vmap(functools.partial(predators_return, lambda obs: jnp.zeros(2)))(keys)
   assert (jnp.abs(action) <= 1).all()
   assert caught.sum(axis=1).mean() < 0.5 * standing.sum(axis=1).mean()
+
+
+@pytest.mark.parametrize(("task", "landmarks"), list(zip(TASKS, (1.0, 0.9, 0.9), strict=True)))
+def test_where_everything_starts(task, landmarks):
+  """Agents uniformly in [-1, 1]^2, landmarks there in spread and in [-0.9, 0.9]^2 in the chases, all at rest."""
+  world = jax.jit(jax.vmap(task().reset))(jax.random.split(jax.random.key(0), 4000))
+  for places, bound in ((world.agent_pos, 1.0), (world.landmark_pos, landmarks)):
+    share = np.asarray(places).reshape(-1) / bound
+    assert 0.999 < np.abs(share).max() <= 1.0
+    np.testing.assert_allclose(np.histogram(share, 5, (-1, 1))[0] / len(share), [0.2] * 5, atol=0.02)
+  assert not np.asarray(world.agent_vel).any() and not np.asarray(world.time).any()

@@ -43,9 +43,10 @@ def test_seeds_are_one_row_and_other_protocols_another(tmp_path):
   status, out, err = call(tmp_path, *folders)
   assert status == 0, err
   assert "| spread-random-v1 | spacql | 20 (so far 20, 10) | 2 | 55.0 +- 5.0 | 50.0, 60.0 | 0.0 | 78.2 +- 14.0 |" in out
-  assert "| spread-random-v1 | spacql (layer_norm) | 20 | 1 | 50.0 +- 0.0 | 50.0 | 0.0 | - |" in out
+  assert "| spread-random-v1 | spacql (layer_norm) | 20 | 1 | 50.0 | 50.0 | 0.0 | - |" in out
   rows = json.loads((tmp_path / "out" / "compare.json").read_text())
   assert [row["seeds"] for row in rows] == [[0, 1], [0]]
+  assert [row["std"] for row in rows] == [5.0, None]  # one seed has no spread
   assert (tmp_path / "out" / "compare.png").stat().st_size > 5000
 
 
@@ -53,7 +54,8 @@ def test_seeds_are_one_row_and_other_protocols_another(tmp_path):
   ("change", "words"),
   [
     ({"seed": 0}, "seed 0 of spacql on spread-random-v1 is there twice"),
-    ({"seed": 1, "data": "b" * 64}, "differ in sha256"),
+    ({"seed": 1, "data": "b" * 64}, "on different data sets that are all called spread-random-v1; compare apart"),
+    ({"algorithm": "cfcql", "data": "b" * 64}, "on different data sets that are all called spread-random-v1"),
     ({"seed": 1, "episodes": 5}, "differ in episodes_per_evaluation"),
     ({"seed": 1, "minibatches": 50}, "differ in minibatches"),
     ({"seed": 2, "also": (0,)}, "seed 0 of spacql"),  # and not its first, 2

@@ -27,12 +27,10 @@ def test_omars_files_become_ours_and_train(tmp_path):
   assert status == 0 and str(folder) in out, err
   episodes, card = storage.load(folder)
   returns = np.mean([given[f"rews_{i}"] for i in range(3)], axis=0).reshape(2, 25).sum(axis=1)
-  assert f"warning: the episodes' return is {returns.mean():.2f} +- {returns.std():.2f} in 50 rows where" in err
-  assert "530.95 +- 71.41 in 1000000 rows was published" in err and len(err.splitlines()) == 1
+  assert not err and "published_return" not in card  # what is published is of the first seed's files
   assert card["origin"] == "converted" and card["licence"] == "not stated by its authors" and card["seed"] == 2
   assert card["source"].endswith("files simple_spread/expert/seed_2_data")
   assert card["conversion"] == {"layout": "omar", "dones": "all 0", "rows_never_drawn": 2}
-  assert card["published_return"]["mean"] == 530.95
   np.testing.assert_allclose(card["normalized_mean"], 100 * (returns.mean() - 159.8) / (516.8 - 159.8), rtol=1e-4)
   storage.require_match(card, particle_tasks.spread())
   assert episodes.final_action_unknown.all() and card["episodes"] == 2
@@ -54,6 +52,10 @@ def test_another_prey_and_another_scale_are_on_the_card(tmp_path):
   facts |= {"quality": "random", "settings_of": "random", "dataset_mean_return": 0.0, "seeds": [0]}
   facts |= {"behavior_updates": 0, "gradient_steps": 5, "episodes_per_evaluation": 2, **runs.summary("tag", [1.0])}
   assert "the data set's card says: the prey that played here is OMAR's" in runs.table(facts)
+  # its own return is of that prey, on a scale that is of ours
+  assert any(line.split() == ["data", "set", "0.0", "-"] for line in runs.table(facts).splitlines())
+  plain = runs.table(facts | {"caveat": ""}).splitlines()
+  assert any(line.split() == ["data", "set", "0.0", "7.5"] for line in plain)
 
 
 def test_what_an_older_simulator_made_matches_by_name_and_says_so(tmp_path):
@@ -115,7 +117,8 @@ def test_pymarls_episodes_are_read_but_no_algorithm_trains_on_them(tmp_path):
   folder = tmp_path / "data" / "2s3z-medium-replay-pymarl"
   assert status == 0 and str(folder) in out, err
   returns = [arrays["reward"][0, :4].sum(), arrays["reward"][1, :120].sum()]
-  assert f"return is {np.mean(returns):.2f} +- {np.std(returns):.2f} in 124 rows where 7.90 +- 3.40 was" in err
+  told = f"return is {np.mean(returns):.2f} +- {np.std(returns):.2f} in 124 rows and 2 episodes where 7.94 +- 3.41"
+  assert f"{told} in 1976 episodes was published" in err
   episodes, card = storage.load(folder)
   assert (episodes.num_rows, card["action_size"], card["seed"]) == (124, 11, None)
   assert "legal" in card["sha256"] and card["action_range"] == [0, 1] and "QMIX" in card["policies"][0]["policy"]
@@ -180,16 +183,45 @@ def test_faulty_files_are_one_sentence_and_write_nothing(tmp_path):
   assert not (tmp_path / "data").exists()
 
 
+def test_the_first_agents_return_in_the_first_seeds_files_is_compared(tmp_path):
+  given, _ = published.write_omar(tmp_path)
+  status, _, err = omar(tmp_path)
+  first = given["rews_0"].reshape(2, 25).sum(axis=1)
+  assert status == 0
+  assert (
+    f"warning: the first agent's return is {first.mean():.2f} +- {first.std():.2f} in 50 rows and 2 episodes where"
+    in err
+  )
+  assert "530.95 +- 71.41 in 1000000 rows was published" in err and len(err.splitlines()) == 1
+  assert storage.load(tmp_path / "data" / "spread-expert-omar0")[1]["published_return"]["mean"] == 530.95
+
+
+def test_a_doubtful_time_limit_is_a_warning(tmp_path):
+  pytest.importorskip("h5py")
+  known = public_pymarl.TASKS["3m"]._replace(time_limit=5)
+  published.write_hdf5(tmp_path / "mine.h5", published.pymarl_arrays(known, ((5, True), (2, True), (5, True))))
+  where = (f"--from={tmp_path / 'mine.h5'}", f"--data_dir={tmp_path / 'data'}", "--task=mine", "--quality=expert")
+  status, _, err = call("--kind=pymarl", *where, "--time_limit=60")
+  assert status == 0 and err.startswith("warning: no episode has 60 steps, and 2 of 3 have 5") and err.count("\n") == 1
+  _, card = storage.load(tmp_path / "data" / "mine-expert-pymarl")
+  assert "--time_limit=5" in card["conversion"]["time_limit_in_doubt"]
+
+
 def test_how_much_returns_may_differ():
   said = published_data.Returns(100.0, 50.0, 25, "them")  # 2 % of the spread is 1
-  assert published_data.difference(100.9, 49.1, 25, said) == ""
-  assert "101.10 +- 50.00 in 25 rows where 100.00 +- 50.00 in 25 rows" in published_data.difference(101.1, 50, 25, said)
-  assert "100.00 +- 51.10" in published_data.difference(100, 51.1, 25, said)
-  assert "in 50 rows" in published_data.difference(100, 50, 50, said)
-  assert published_data.difference(100, 50, 50, said._replace(rows=None)) == ""
+  assert published_data.difference(100.9, 49.1, 25, 1, said) == ""
+  assert "101.10 +- 50.00 in 25 rows and 1 episodes where 100.00 +- 50.00 in 25 rows was" in published_data.difference(
+    101.1, 50, 25, 1, said
+  )
+  assert "100.00 +- 51.10" in published_data.difference(100, 51.1, 25, 1, said)
+  assert "in 50 rows" in published_data.difference(100, 50, 50, 1, said)
+  assert published_data.difference(100, 50, 50, 1, said._replace(rows=None)) == ""
   assert published_data.returns("omar", "world", "medium")[:3] == (65.86, 29.55, 1_000_000)
   assert published_data.returns("omiga", "ant_2x4", "expert").source == "OG-MARL's data cards"
   assert published_data.returns("omar", "world", "mediocre") is None
-  rounded = published_data.returns("pymarl", "2s3z", "expert")  # 20.0 +- 0.4: off by 0.05 of rounding and 0.008 at most
-  assert published_data.difference(20.057, 0.343, 9, rounded) == ""
-  assert "20.06 +- 0.40 in 9 rows where 20.00 +- 0.40 was" in published_data.difference(20.059, 0.4, 9, rounded)
+  smac = published_data.returns("pymarl", "2s3z", "expert")  # 19.975 +- 0.374, so 0.0075 and what rounding did
+  assert published_data.difference(19.982, 0.367, 9, 5_000, smac) == ""
+  assert "in 9 rows and 4999 episodes where 19.98 +- 0.37 in 5000 episodes was" in published_data.difference(
+    19.975, 0.374, 9, 4_999, smac
+  )
+  assert "return is 19.99 +-" in published_data.difference(19.99, 0.374, 9, 5_000, smac)

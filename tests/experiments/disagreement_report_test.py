@@ -25,8 +25,9 @@ def call(*arguments):
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp("disagreement")
   binaries.make_data("spread", "random", folder / "data")
-  for name, algorithm in (("run", "spacql"), ("cloned", "bc")):
-    sizes = [size for size in SIZES if algorithm == "spacql" or "--set" not in size]
+  for name, algorithm in (("run", "spacql"), ("cloned", "bc"), ("weighted", "cfcql")):
+    sizes = [size for size in SIZES if algorithm != "bc" or "--set" not in size]
+    sizes += ["--set=agent_weights=softmax", "--set=behavior_updates=10"] if algorithm == "cfcql" else []
     flags = (f"--algorithm={algorithm}", f"--data_dir={folder / 'data'}", f"--run_dir={folder / name}")
     status, _, err = binaries.call(train.main, train_request.FLAGS, *sizes, *flags)
     assert status == 0, err
@@ -46,6 +47,11 @@ def test_the_files_hold_every_seed(folder):
   # quick and small: another run than the papers', and named so
   assert "spacql (quick, batch_size=8, hidden_size=8, num_proposals=2) on spread-random-v1, 3 critics" in out
   assert (folder / "out/disagreement.png").stat().st_size > 1000
+
+
+def test_critics_beside_a_model_of_the_behavior_are_asked_too(folder):
+  status, out, err = call(f"--run_dir={folder / 'weighted'}", f"--out={folder / 'weighted_out'}", "--rows=16")
+  assert status == 0 and "cfcql (quick" in out, err
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
-"""What binaries do alike: the precision of products, and what they say of the program that ran."""
+"""What binaries do alike: precision of products, how they end, paths, what they say of the program that ran."""
+
+import pathlib
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import launch, provenance
+from experiments import command_line, launch, provenance
 
 
 @pytest.fixture
@@ -39,3 +43,26 @@ def test_a_copy_that_is_not_installed_says_so(monkeypatch):
 def test_a_copy_without_history_is_told_its_commit(monkeypatch):
   monkeypatch.setenv("MARL_OFFLINE_COMMIT", "0123abcd")
   assert provenance.commit() == "0123abcd"
+
+
+def test_ctrl_c_is_one_sentence_and_the_interpreter_is_not_taken_down():
+  """Taken down while XLA still computes it now and then crashed, so what it does at its end is not done."""
+  program = """
+import atexit
+from experiments import launch
+def main():
+  atexit.register(print, "taken down")
+  print("computes")
+  raise KeyboardInterrupt
+launch.binary(main)
+"""
+  root = pathlib.Path(__file__).parents[2]
+  done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=120)
+  assert (done.returncode, done.stdout, done.stderr) == (130, "computes\n", "error: interrupted\n")
+
+
+def test_the_home_folder_of_a_flags_value(monkeypatch):
+  monkeypatch.setenv("HOME", "/home/me")
+  given = ["x", "--data_dir=~/data", "--datasets=a,~/b,~", "--name=a~b", "--set=x=~y"]
+  wanted = ["x", "--data_dir=/home/me/data", "--datasets=a,/home/me/b,/home/me", "--name=a~b", "--set=x=~y"]
+  assert command_line.at_home(given) == wanted

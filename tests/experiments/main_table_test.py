@@ -104,7 +104,7 @@ def test_a_finished_run_is_adopted_once(filled, tmp_path):
 
 
 BAD = [
-  (["--algorithms=bc,spaqcl"], ["--algorithm=spaqcl", "did you mean spacql?"]),
+  (["--algorithms=bc,spaqcl"], ["--algorithm=spaqcl", "did you mean spacql?", "or a module of your own by its dotted"]),
   (["--qualities=good"], ["--quality=good"]),
   (["--set=nothing=1"], ["--set=nothing is not known"]),
   (["--run=nowhere"], ["nowhere is not a run folder"]),
@@ -145,6 +145,17 @@ def test_more_seeds_of_a_cell_are_trained_on_its_own_data_alone(filled, tmp_path
   places = (f"--out={filled[0] / 'out'}", f"--runs_dir={tmp_path}", f"--data_dir={tmp_path / 'data'}")
   status, _, err = binaries.call(main_table.main, main_table.FLAGS, *TINY, *places, "--num_seeds=5")
   assert "was trained on a data set spread-random-v1 of other content than" in binaries.sentence(status, err)
+
+
+def test_another_run_in_a_cells_place_is_refused_before_anything_is_trained(filled, tmp_path, monkeypatch):
+  monkeypatch.setattr(grid, "_train", None)
+  other = tmp_path / "runs" / f"{NAME.replace('bc', 'matd3_bc')}-s0"
+  other.mkdir(parents=True)
+  (other / "config.json").write_bytes((filled[0] / "runs" / f"{NAME}-s0" / "config.json").read_bytes())
+  places = (f"--out={tmp_path / 'out'}", f"--runs_dir={tmp_path / 'runs'}", f"--data_dir={filled[0] / 'data'}")
+  flags = (*TINY, "--algorithms=bc,matd3_bc", "--num_seeds=1", *places)
+  message = binaries.sentence(*binaries.call(main_table.main, main_table.FLAGS, *flags)[::2])
+  assert "was begun with algorithm=bc, not matd3_bc; move it, or take another folder" in message
 
 
 def test_where_all_is_there_it_says_that_nothing_was_trained(filled):
@@ -238,7 +249,7 @@ def test_a_damaged_cell_is_one_sentence(filled, tmp_path):
 def test_a_failed_run_does_not_keep_the_others(tmp_path, monkeypatch):
   monkeypatch.setattr(collect, "make", binaries.make)
   status, out, err = call(tmp_path, "--qualities=random,expert", "--algorithms=bc", "--set=learning_rate=1e38")
-  assert status == 1 and "2 of 2 runs failed" in err and "not finite" in err
+  assert status == 1 and "2 of 2 runs failed, --show writes the table of the others" in err and "not finite" in err
   assert "[2/2]" in out
 
 

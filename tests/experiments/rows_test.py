@@ -1,8 +1,21 @@
 """Tables, studies and figures of data sets that were not made here: converted ones, and a task of somebody's own."""
 
+import json
+
 import pytest
 
-from experiments import ablation_table, cells, main_table, rows, runs, studies, uncertainty_figure, weights_figure
+from experiments import (
+  ablation_table,
+  cells,
+  grid,
+  main_table,
+  rows,
+  runs,
+  settings,
+  studies,
+  uncertainty_figure,
+  weights_figure,
+)
 from experiments.rows import Row
 from marl_offline.datasets import storage
 from tests.experiments import binaries, own_task
@@ -40,6 +53,9 @@ def test_published_data_stand_beside_the_papers_numbers(tmp_path):
   lines = [line for line in out.splitlines() if line.startswith("| spread-")]
   assert "| spread-expert-omar0 | 108.3 +- 3.3 |" in lines and "| spread-mine-v1 | - |" in lines
   assert "spread-mine-v1 was not collected here but converted from other files; odd starts." in out
+  assert "spread-mine-v1 is trained on with the settings of random." in out and "the papers' is over five" in out
+  assert f"| spread-mine-v1 | matd3_bc | 1 | {cells.score(found['spread-mine-v1'])[0]:.1f} |" in out  # its own score is
+  assert "| spread-expert-omar0 (" in out  # told where it compares
   assert not any("spread-random-v1" in line for line in lines)  # ours are not asked for
   assert "nothing to train" in table(tmp_path, datasets, "--qualities=random")[1]
 
@@ -64,7 +80,7 @@ def test_a_task_of_ones_own_has_a_table(tmp_path):
     *table(tmp_path, "--tasks=a,b", mine[1])[::2]
   )
   told = binaries.sentence(*table(tmp_path, mine[1])[::2])
-  assert "is of task 'push', which is none of ours; name a module of your own that plays it" in told
+  assert "is of task 'push', which is none of ours; --tasks names a module of your own" in told
 
 
 def test_a_finished_run_counts_only_on_the_data_that_lie_in_the_folder_now(tmp_path):
@@ -98,11 +114,48 @@ def test_a_study_and_the_figures_take_them_too(tmp_path, monkeypatch):
     assert "Data sets spread-expert-omar0, spread-random-omar0; 20 gradient steps" in out
 
 
+def test_what_cannot_be_trained_on_is_refused_before_anything_is(tmp_path, monkeypatch):
+  """Another version of a task, and actions of another kind."""
+  monkeypatch.setattr(grid, "_train", None)
+  fine, other = converted(tmp_path, "expert", "omar0"), converted(tmp_path, "medium", "omar0")
+  card = json.loads((tmp_path / "spread-medium-omar0" / "card.json").read_text())
+  binaries.hash_again(tmp_path / "spread-medium-omar0", environment=card["environment"] | {"version": "another"})
+  told = binaries.sentence(*table(tmp_path, f"--datasets={fine},{other}")[::2])
+  assert "was made for version 'another' where the environment spread has" in told
+  monkeypatch.setattr(settings, "DISCRETE", ("matd3_bc",))
+  told = binaries.sentence(*table(tmp_path, f"--datasets={fine}")[::2])
+  assert "has continuous actions, and --algorithm=matd3_bc is for discrete ones" in told
+  assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_may_be_written_in_another_way(tmp_path, monkeypatch):
+  """The run goes on, or counts, under ~ and under a slash at the end."""
+  folder = converted(tmp_path, "random", "omar0")
+  assert table(tmp_path, f"--datasets={folder}")[0] == 0
+  monkeypatch.setattr(grid.train, "run", None)
+  monkeypatch.setenv("HOME", str(tmp_path))
+  for name in (f"{folder}/", "~/spread-random-omar0"):
+    for path in (tmp_path / "out" / "cells").iterdir():
+      path.unlink()
+    status, _, err = table(tmp_path, f"--datasets={name}")
+    assert status == 0, err
+
+
+def test_cells_of_different_data_of_one_name_are_not_compared(tmp_path):
+  def cell(algorithm, sha):
+    return {"algorithm": algorithm, "task": "spread", "dataset": {"name": "spread-mine-v1", "sha256": {"obs": sha}}}
+
+  cells.require_one_content([cell("bc", "a"), cell("cfcql", "a"), cell("bc", "b") | {"task": "spread_3"}])
+  with pytest.raises(runs.UserError, match="bc and cfcql are of different data sets that are both called spread-mine"):
+    cells.require_one_content([cell("bc", "a"), cell("cfcql", "b")])
+
+
 @pytest.mark.parametrize(
   ("folders", "words"),
   [
     (["nowhere"], "--datasets: nowhere does not exist"),
     (["one", "more/one"], "--datasets: two folders are called one, and so would their cells be; rename one"),
+    (["one", "other"], "one and other are both spread-random-v1 by their cards"),
     (["empty"], "--datasets: empty is not a data set: it has no card.json"),
   ],
 )
@@ -111,6 +164,7 @@ def test_what_is_no_row_is_one_sentence(folders, words, tmp_path, monkeypatch):
   (tmp_path / "empty").mkdir()
   for place in (tmp_path, tmp_path / "more"):
     binaries.make_data("spread", "random", place).rename(place / "one")
+  binaries.make_data("spread", "random", tmp_path, seed=1).rename(tmp_path / "other")
   with pytest.raises(runs.UserError, match=words):
     rows.of_folders(folders)
 

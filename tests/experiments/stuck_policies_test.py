@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from experiments import stuck_policies, train, train_request, train_result
+from experiments import runs, stuck_policies, train, train_request, train_result
 from tests.experiments import binaries
 
 
@@ -44,20 +44,37 @@ def test_train_names_stuck_policies(folder, monkeypatch):
   assert out.count("is stuck in a corner of the action space") == 2 and "seed 1: agent 2 is stuck" in out
 
 
+RUN = {"run": "cfcql", "dataset": "d", "data": {"obs": "a"}, "config": {"alpha": 1.0}, "step": 20}
+
+
 def test_a_seed_of_two_runs_counts_once():
-  row = {"run": "cfcql", "dataset": "d", "step": 20, "seeds": [0, 1], "score": [3.0, 9.0], "stuck_agents": [[1], []]}
+  row = RUN | {"seeds": [0, 1], "score": [3.0, 9.0], "stuck_agents": [[1], []]}
   again = row | {"seeds": [1, 2], "score": [9.0, 8.0], "stuck_agents": [[], []]}
   assert "| d | cfcql | 3 | 1 | 3.0 | 8.0, 9.0 |" in stuck_policies.markdown([row, again])
 
 
 def test_a_longer_run_is_another_row_whatever_the_order():
-  row = {"run": "cfcql", "dataset": "d", "step": 20, "seeds": [0], "score": [3.0], "stuck_agents": [[1]]}
+  row = RUN | {"seeds": [0], "score": [3.0], "stuck_agents": [[1]]}
   longer = row | {"step": 40, "score": [9.0], "stuck_agents": [[]]}
   for rows in ([row, longer], [longer, row]):
     told = stuck_policies.markdown(rows)
     assert (
       "| d | cfcql, 20 updates | 1 | 1 | 3.0 | - |" in told and "| d | cfcql, 40 updates | 1 | 0 | - | 9.0 |" in told
     )
+
+
+@pytest.mark.parametrize("other", [{"config": {"alpha": 2.0}}, {"data": {"obs": "b"}}])
+def test_runs_that_their_words_do_not_tell_apart_are_not_mixed(other):
+  row = RUN | {"seeds": [0], "score": [3.0], "stuck_agents": [[1]]}
+  with pytest.raises(runs.UserError, match="two runs of cfcql on d differ in settings or data; ask them apart"):
+    stuck_policies.markdown([row, row | other | {"score": [90.0], "stuck_agents": [[]]}])
+
+
+def test_a_score_is_of_the_policy_that_is_asked(folder, tmp_path, monkeypatch):
+  load = stuck_policies.logs.load_returns
+  monkeypatch.setattr(stuck_policies.logs, "load_returns", lambda place: (load(place)[0][:, :1], load(place)[1][:1]))
+  told = binaries.sentence(*call(f"--run_dir={folder / 'run'}", f"--out={tmp_path}")[::2])
+  assert "its newest checkpoint is of step 20, its last evaluation of step 10; go on with it first" in told
 
 
 def test_bad_folders_are_one_sentence(folder, tmp_path):

@@ -107,11 +107,15 @@ def cell(algorithm, returns, metrics=None, runs=((2, 50.0),)):
 def test_weights_and_costs_by_hand():
   # two seeds, two evaluations; the last column counts: w = (0.5, 0.3, 0.2) and (0.6, 0.4, 0): k_eff 1.7 and 1.4
   metrics = {"w_2": [[9, 0.3], [9, 0.4]], "w_1": [[9, 0.5], [9, 0.6]], "w_3": [[9, 0.2], [9, 0.0]], "u_1": [[1, 1]] * 2}
+  metrics["k_eff"] = [[9, 1.7], [9, 1.4]]
   of_spacql = cell("spacql", [159.8, 516.8], metrics, runs=((2, 50.0), (1, 25.0)))
   np.testing.assert_allclose(study_view.weights(of_spacql), [[0.5, 0.3, 0.2], [0.6, 0.4, 0.0]])
   np.testing.assert_allclose(study_view.effective(of_spacql), [1.7, 1.4])
   # 20 ms a step of two seeds at once, 40 ms a step of one: 60 ms for three seeds
   assert study_view.milliseconds(of_spacql) == pytest.approx(20.0)
+  somebodys = of_spacql | {"metrics": of_spacql["metrics"] | {"w_norm": [[1.0]]}}
+  np.testing.assert_allclose(study_view.weights(somebodys), study_view.weights(of_spacql))
+  assert study_view.weights(somebodys | {"metrics": {"w_1": [[1.0]]}}) is None  # nothing says that these are weights
   assert study_view.weights(cell("bc", [1.0])) is None and study_view.effective(cell("bc", [1.0])) is None
 
 
@@ -137,7 +141,7 @@ def test_other_settings_than_the_papers_are_told():
 
 
 def test_the_panels_of_the_weights_by_hand(tmp_path):
-  metrics = {"w_1": [[0.5], [0.7]], "w_2": [[0.5], [0.3]]}
+  metrics = {"w_1": [[0.5], [0.7]], "w_2": [[0.5], [0.3]], "k_eff": [[1.5], [1.3]]}
   points = [
     (0.0, cell("spacql", [1.0, 2.0], metrics)),
     (1.0, cell("spacql", [3.0, 4.0], metrics)),

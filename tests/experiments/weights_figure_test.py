@@ -52,6 +52,21 @@ def test_min_max_by_hand():
   np.testing.assert_allclose(weights_figure.min_max(weight).values, [[[0, 0.25, 1], [0.5, 0.5, 0.5]]])
 
 
+def test_cells_of_several_tasks_are_drawn_to_their_ends(drawn, tmp_path, monkeypatch):
+  """Two agents beside three, and trained for longer."""
+  (path,) = (drawn[0] / "cells").glob("*.json")
+  three, kept = cells.load(path), []
+  two = three | {"task": "mine", "dataset": three["dataset"] | {"name": "mine-v1"}, "steps": [10, 20, 30, 40]}
+  two["metrics"] = {name: values for name, values in three["metrics"].items() if name not in ("w_3", "u_3")}
+  text = weights_figure.markdown([weights_figure.facts_of(cell) for cell in (two, three)])
+  assert all("w_3" in line for line in text.splitlines() if line.startswith("| data |"))
+  assert all(" | - | " in line for line in text.splitlines() if line.startswith("| mine-v1 |"))
+  panels = metric_curves.panels
+  monkeypatch.setattr(metric_curves, "panels", lambda *given: kept.append((given, panels(*given))) or kept[0][1])
+  weights_figure.draw(tmp_path / "picture.png", [three, two])
+  assert kept[0][0][2] == 40 and "spread, mine" in kept[0][0][3]
+
+
 def test_numbers_by_hand():
   # the last half are the third and the fourth. Seeds 1..4 and 3, 3, 3, 8: ends 4, 8; halves 3.5, 5.5
   series = Named(np.array([[1, 2, 3, 4], [3, 3, 3, 8]]), ("seed", "evaluation"))
