@@ -129,10 +129,11 @@ def require_playable(wanted: Iterable[Cell]) -> None:
   Raises:
     UserError, DataError: one is not.
   """
-  for cell in wanted:
-    if cell.dataset and pathlib.Path(cell.dataset).is_dir():  # the study's own may not be made yet
-      runs.require_match(pathlib.Path(cell.dataset), runs.environment_of(cell.task))
-      train_setup.require_actions(cell.algorithm, pathlib.Path(cell.dataset))
+  there = [cell for cell in wanted if cell.dataset and pathlib.Path(cell.dataset).is_dir()]  # a study's are made later
+  for task, dataset in dict.fromkeys((cell.task, cell.dataset) for cell in there):
+    runs.require_match(pathlib.Path(dataset), runs.environment_of(task))
+  for cell in there:
+    train_setup.require_actions(cell.algorithm, pathlib.Path(cell.dataset))
 
 
 def lacking(wanted: Iterable[Cell], flag_values: flags.FlagValues) -> list[Cell]:
