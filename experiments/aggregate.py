@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import flags
 
-from experiments import aggregate_view, cells, launch, metric_curves, runs, settings, table_view
+from experiments import aggregate_view, cell_data, cells, launch, metric_curves, runs, settings, table_view
 from marl_offline.datasets import storage
 from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
@@ -84,7 +84,7 @@ def read(folders: Sequence[str]) -> Grid:
     for cell in cells.load_all(pathlib.Path(folder)):
       name, place = table_view.label(cell), place_of(cell)
       found[name][place] = cells.join(found[name].get(place), cell)
-  cells.require_one_content([cell for row in found.values() for cell in row.values()])
+  cell_data.require_one_content([cell for row in found.values() for cell in row.values()])
   if not found:
     raise runs.UserError(f"--cells={folders[0] if folders else ''} holds no cells; main_table trains them")
   return {name: dict(sorted(row.items(), key=lambda item: table_view.order(item[1]))) for name, row in found.items()}

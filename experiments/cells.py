@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import runs, settings
+from experiments import cell_data, runs, settings
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
@@ -39,7 +39,7 @@ class Cell:
   quality: str
   protocol: str = "paper"
   changes: tuple[str, ...] = ()  # as from --set
-  dataset: str | None = None  # a folder; None: the newest of ours
+  dataset: str | None = None  # a folder, or one a seed, see cell_data; None: the newest of ours
   gradient_steps: int | None = None  # None, and so for the next two: the protocol's
   evaluations: int | None = None
   episodes: int | None = None
@@ -53,15 +53,21 @@ class Cell:
     parts += [f"{n}_{v}" for n in ("gradient_steps", "evaluations", "episodes") if (v := getattr(self, n)) is not None]
     return "-".join(parts)
 
+  @property
+  def paired(self) -> str | None:
+    """The data set's name where each seed has one of its own."""
+    return pathlib.Path(self.dataset).name if cell_data.each(self.dataset) else None
+
   def flags(self, first_seed: int, num_seeds: int) -> dict[str, Any]:
-    """The flags of `train` that train these seeds of it."""
-    own = {n: getattr(self, n) for n in ("algorithm", "task", "quality", "protocol", "dataset", "gradient_steps")}
-    own |= {"evaluations": self.evaluations, "episodes": self.episodes, "set": list(self.changes)}
+    """The flags of `train` that train these seeds of it; one at a time where each has a data set of its own."""
+    own = {n: getattr(self, n) for n in ("algorithm", "task", "quality", "protocol", "gradient_steps", "evaluations")}
+    own |= {"dataset": cell_data.folder(self.dataset, first_seed), "episodes": self.episodes}
+    own["set"] = list(self.changes)
     return own | {"first_seed": first_seed, "num_seeds": num_seeds, "precision": "float32"}
 
 
-def of_run(folder: pathlib.Path) -> dict[str, Any]:
-  """What a finished run gives to a cell.
+def of_run(folder: pathlib.Path, paired: str | None = None) -> dict[str, Any]:
+  """What a finished run gives to a cell. paired: see Cell.
 
   Raises:
     UserError: it is not finished, or damaged.
@@ -85,7 +91,7 @@ def of_run(folder: pathlib.Path) -> dict[str, Any]:
     "config": with_defaults(given["algorithm"], config["run"]["config"]),
     "team_reward": config["run"]["team_reward"],
     "source": config["run"]["source"],
-    "dataset": {name: data[name] for name in ("name", "origin", "sha256", "mean_return")},
+    "dataset": cell_data.entry(data, paired, config["seeds"][0]),
     "gradient_steps": config["run"]["gradient_steps"],
     "episodes_per_evaluation": returns.shape[2],
     "online_episodes_for_selection": 0,
@@ -124,7 +130,7 @@ def identity(part: dict[str, Any]) -> dict[str, Any]:
   """What seeds of one cell must have in common."""
   run = settings.PROTOCOLS[part["protocol"]](*(part[name] for name in ("algorithm", "task", "settings_of")))
   younger = {"precision": "float32", "minibatches": run.minibatches}  # than some cells' files
-  same = {name: part.get(name, younger.get(name)) for name in SAME}
+  same = {name: part.get(name, younger.get(name)) for name in SAME} | {"dataset": cell_data.identity(part["dataset"])}
   return same | {"config": settings.in_use(with_defaults(part["algorithm"], part["config"]))}
 
 
@@ -175,7 +181,7 @@ def join(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
   cut = [{**part, "stuck_agents": stuck_agents(part), **_at(part, steps)} for part in (one, other)]
   return other | {
     **{name: together(cut[0][name], cut[1][name]) for name in ("seeds", "final_returns", "stuck_agents", "curve")},
-    "steps": steps,
+    **{"steps": steps, "dataset": cell_data.joined(one["dataset"], other["dataset"])},
     "metrics": {n: together(cut[0]["metrics"][n], m) for n, m in cut[1]["metrics"].items() if n in cut[0]["metrics"]},
     "runs": one["runs"] + other["runs"],
   }
@@ -186,22 +192,6 @@ def _at(part: dict[str, Any], steps: list[int]) -> dict[str, Any]:
   at = [part["steps"].index(step) for step in steps]
   pick = lambda rows: [[row[i] for i in at] for row in rows]  # noqa: E731
   return {"curve": pick(part["curve"]), "metrics": {name: pick(rows) for name, rows in part["metrics"].items()}}
-
-
-def require_one_content(found: Sequence[dict[str, Any]]) -> None:
-  """Cells that stand in one row of a table are of the same arrays, not only of data sets of one name.
-
-  Raises:
-    UserError: they are not.
-  """
-  first: dict[tuple[str, str], dict[str, Any]] = {}
-  for cell in found:
-    other = first.setdefault((cell["task"], cell["dataset"]["name"]), cell)
-    if other["dataset"]["sha256"] != cell["dataset"]["sha256"]:
-      told = (
-        f"the cells of {other['algorithm']} and {cell['algorithm']} are of different data sets that are both called"
-      )
-      raise runs.UserError(f"{told} {cell['dataset']['name']}; they cannot be compared")
 
 
 def load(path: pathlib.Path) -> dict[str, Any] | None:

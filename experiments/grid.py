@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cells, locks, processes, runs, train, train_request, train_setup
+from experiments import cell_data, cells, locks, processes, runs, train, train_request, train_setup
 from experiments.cells import Cell
 from experiments.recipes import Recipe
 from experiments.runs import Ended
@@ -97,16 +97,17 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   out, seeds = pathlib.Path(flag_values.out), range(flag_values.num_seeds)
   adopt(flag_values.run, out)
   if not flag_values.show:
-    require_playable(wanted)
+    require_playable(wanted, seeds)
   for cell in wanted:  # before anything is trained
     run = train_request.checked_run(cell.flags(0, 1))
     if (found := cells.load(path_of(out, cell))) and not flag_values.show:
       cells.require_current(found, run, path_of(out, cell))
       require_data_of(cell, found["dataset"]["name"], flag_values.data_dir, path_of(out, cell))
-      place = pathlib.Path(cell.dataset or pathlib.Path(flag_values.data_dir) / found["dataset"]["name"])
-      runs.require_same_data(found["dataset"], place, path_of(out, cell))
+      for seed, data in cell_data.contents(found["dataset"]):
+        place = cell_data.folder(cell.dataset, seed) or pathlib.Path(flag_values.data_dir) / data["name"]
+        runs.require_same_data(data, pathlib.Path(place), path_of(out, cell))
   work = [] if flag_values.show else [
-    (cell, block) for cell in wanted for block in cells.missing(cells.load(path_of(out, cell)), seeds)
+    (cell, block) for cell in wanted for block in blocks(cell, cells.load(path_of(out, cell)), seeds)
   ]  # fmt: skip
   if not work and not flag_values.show:
     print(f"nothing to train: {out / 'cells'} has {len(seeds)} seeds of every cell; another --out trains them anew")
@@ -119,21 +120,32 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   if work and (open_ := [cell.name for cell in lacking(wanted, flag_values)]):
     print(f"another process works on {', '.join(open_)}; the same command goes on if it ended before", file=sys.stderr)
   found = [cell for each in wanted if (cell := cells.load(path_of(out, each))) is not None]
-  cells.require_one_content(found)
+  cell_data.require_one_content(found)
   return found
 
 
-def require_playable(wanted: Iterable[Cell]) -> None:
+def blocks(cell: Cell, found: dict[str, Any] | None, seeds: Sequence[int]) -> list[list[int]]:
+  """The seeds that a cell lacks, in runs that train them at once: those with data sets of their own one by one."""
+  lacking = cells.missing(found, seeds)
+  return [[seed] for block in lacking for seed in block] if cell.paired else lacking
+
+
+def require_playable(wanted: Iterable[Cell], seeds: Sequence[int]) -> None:
   """Data sets that somebody gave are of the task that they shall be played in, and their actions of the algorithms'.
 
   Raises:
-    UserError, DataError: one is not.
+    UserError, DataError: one is not, or a seed has none.
   """
-  there = [cell for cell in wanted if cell.dataset and pathlib.Path(cell.dataset).is_dir()]  # a study's are made later
-  for task, dataset in dict.fromkeys((cell.task, cell.dataset) for cell in there):
-    runs.require_match(pathlib.Path(dataset), runs.environment_of(task))
-  for cell in there:
-    train_setup.require_actions(cell.algorithm, pathlib.Path(cell.dataset))
+  given = [cell for cell in wanted if cell.dataset]
+  for task, dataset in dict.fromkeys((cell.task, cell.dataset) for cell in given):
+    algorithms = [cell.algorithm for cell in given if (cell.task, cell.dataset) == (task, dataset)]
+    for folder in dict.fromkeys(pathlib.Path(cell_data.folder(dataset, seed)) for seed in seeds):
+      if cell_data.each(dataset) and not folder.is_dir():
+        raise runs.UserError(f"--datasets: {dataset} stands for {folder} too, which does not exist")
+      if folder.is_dir():  # a study's own are made later
+        runs.require_match(folder, runs.environment_of(task))
+        for algorithm in algorithms:
+          train_setup.require_actions(algorithm, folder)
 
 
 def lacking(wanted: Iterable[Cell], flag_values: flags.FlagValues) -> list[Cell]:
@@ -210,13 +222,13 @@ def _train(cell: Cell, block: list[int], flag_values, bar) -> None:
   if (folder / "result.json").exists():
     part = cells.of_run(folder)
     cells.require_current(part, request.run, folder)
-    runs.require_same_data(part["dataset"], pathlib.Path(cell.dataset or request.began_with), folder)
+    runs.require_same_data(part["dataset"], pathlib.Path(request.given["dataset"] or request.began_with), folder)
   else:
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # its words are in its files
       stopped = train.run(request, processes.Team(), bar)
     if stopped and not (folder / "result.json").exists():
       raise _ended(stopped)
-  cells.save(path, cells.join(cells.load(path), cells.of_run(folder)))
+  cells.save(path, cells.join(cells.load(path), cells.of_run(folder, cell.paired)))
   if stopped:  # in the run's last moments
     raise _ended(stopped)
 

@@ -71,7 +71,9 @@ def origins(found: list[dict]) -> list[str]:
     if cell["settings_of"] != cell["quality"] and "." not in cell["algorithm"]  # those have their defaults
   }
   told += [f"{name} is trained on with the settings of {quality}." for name, quality in like.items()]
-  if any(map(table_view.of_paper, theirs)):
+  each = {cell["dataset"]["name"]: len(cell["dataset"]["each"]) for cell in found if "each" in cell["dataset"]}
+  told += [f"{name}: each seed is trained on a data set of its own, {count} in all." for name, count in each.items()]
+  if any(table_view.of_paper(cell) for cell in theirs if "each" not in cell["dataset"]):
     told.append(
       "Our std is over training seeds on one data set; the papers' is over five, each on a data set of its own."
     )

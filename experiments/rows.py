@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from experiments import runs, settings
+from experiments import cell_data, runs, settings
 from marl_offline.datasets import storage
 
 OTHERS = "medium-replay"  # whose settings train on data of a quality that has none
@@ -26,7 +26,8 @@ def define_flag(flag_values: flags.FlagValues, task: str) -> None:
   words = (
     "folders of data sets, your own or converted from published files, instead of ours: a row each, of its card's task "
     f"and quality. If its quality is none of ours, --qualities says whose settings to train with ({OTHERS} if it does "
-    f"not); if its task is none of ours, --{task} names a module of your own that all of them are played in"
+    f"not); if its task is none of ours, --{task} names a module of your own that all of them are played in. A name "
+    "with {seed}, such as data/spread-expert-omar{seed}, gives each seed the data set of its number"
   )
   flags.DEFINE_list("datasets", [], words, flag_values=flag_values)
 
@@ -74,12 +75,14 @@ def of_folders(
 
 
 def _of_folder(folder: str, task: str | None = None, *, like: str, flag: str) -> tuple[Row, str]:
-  if not (pathlib.Path(folder) / storage.CARD).is_file():
-    reason = "is not a data set: it has no card.json" if pathlib.Path(folder).exists() else "does not exist"
-    raise runs.UserError(f"--datasets: {folder} {reason}")
-  _, card = storage.load(folder, verify=False)
+  first = pathlib.Path(cell_data.folder(folder, 0))
+  if not (first / storage.CARD).is_file():
+    reason = "is not a data set: it has no card.json" if first.exists() else "does not exist"
+    raise runs.UserError(f"--datasets: {first} {reason}")
+  _, card = storage.load(first, verify=False)
   if task is None and card["task"] not in settings.TASKS:
     told = f"is of task {card['task']!r}, which is none of ours; --{flag} names a module of your own that plays it"
     raise runs.UserError(f"--datasets: {folder} {told}")
   quality = card["quality"] if card["quality"] in settings.QUALITIES else like
-  return Row(task or card["task"], quality, os.path.normpath(folder)), card["name"]
+  row = Row(task or card["task"], quality, os.path.normpath(folder))
+  return row, pathlib.Path(row.dataset).name if cell_data.each(folder) else card["name"]

@@ -6,6 +6,7 @@ import pytest
 
 from experiments import (
   ablation_table,
+  cell_data,
   cells,
   grid,
   main_table,
@@ -114,6 +115,40 @@ def test_a_study_and_the_figures_take_them_too(tmp_path, monkeypatch):
     assert "Data sets spread-expert-omar0, spread-random-omar0; 20 gradient steps" in out
 
 
+def test_each_seed_may_have_a_data_set_of_its_own(tmp_path):
+  """As the papers pair them: seed s on the data set of its number; more seeds later, and what is not there."""
+  for seed in range(3):
+    binaries.make_data("spread", "random", tmp_path, seed=seed).rename(tmp_path / f"spread-random-omar{seed}")
+    binaries.hash_again(tmp_path / f"spread-random-omar{seed}", name=f"spread-random-omar{seed}", origin="converted")
+  datasets = f"--datasets={tmp_path}/spread-random-omar{{seed}}"
+  for count in (1, 2, 3):
+    status, out, err = table(tmp_path, datasets, f"--num_seeds={count}")
+    assert status == 0, err
+  (cell,) = cells.load_all(tmp_path / "out" / "cells")
+  assert cell["seeds"] == [0, 1, 2] and cell["dataset"]["name"] == "spread-random-omar{seed}"
+  each = [storage.load(tmp_path / f"spread-random-omar{seed}")[1] for seed in range(3)]
+  assert [data["sha256"] for data in cell["dataset"]["each"].values()] == [card["sha256"] for card in each]
+  mean = sum(card["return"]["mean"] for card in each) / 3
+  assert cell["dataset"]["mean_return"] == pytest.approx(mean)
+  assert f"| spread-random-omar{{seed}} ({100 * (mean - 159.8) / 357:.1f}) | matd3_bc | 3 |" in out
+  assert "spread-random-omar{seed}: each seed is trained on a data set of its own, 3 in all." in out
+  assert "papers' is over five" not in out  # as here
+  for seed in range(3):  # as if it were alone on its own
+    status, _, err = table(
+      tmp_path / "alone", f"--datasets={tmp_path}/spread-random-omar{seed}", f"--num_seeds={seed + 1}"
+    )
+    assert status == 0, err
+    (path,) = (tmp_path / "alone" / "out" / "cells").glob(f"*omar{seed}-*")
+    assert cells.load(path)["curve"][seed] == pytest.approx(cell["curve"][seed], rel=1e-5)
+  assert "nothing to train" in table(tmp_path, datasets, "--num_seeds=3")[1]
+  told = binaries.sentence(*table(tmp_path, datasets, "--num_seeds=4")[::2])
+  assert f"stands for {tmp_path / 'spread-random-omar3'} too, which does not exist" in told
+  (tmp_path / "spread-random-omar2").rename(tmp_path / "old")
+  binaries.make_data("spread", "random", tmp_path, seed=7).rename(tmp_path / "spread-random-omar2")
+  told = binaries.sentence(*table(tmp_path, datasets, "--num_seeds=3")[::2])
+  assert "was trained on a data set spread-random-omar2 of other content" in told
+
+
 def test_what_cannot_be_trained_on_is_refused_before_anything_is(tmp_path, monkeypatch):
   """Another version of a task, and actions of another kind."""
   monkeypatch.setattr(grid, "_train", None)
@@ -145,9 +180,9 @@ def test_cells_of_different_data_of_one_name_are_not_compared(tmp_path):
   def cell(algorithm, sha):
     return {"algorithm": algorithm, "task": "spread", "dataset": {"name": "spread-mine-v1", "sha256": {"obs": sha}}}
 
-  cells.require_one_content([cell("bc", "a"), cell("cfcql", "a"), cell("bc", "b") | {"task": "spread_3"}])
+  cell_data.require_one_content([cell("bc", "a"), cell("cfcql", "a"), cell("bc", "b") | {"task": "spread_3"}])
   with pytest.raises(runs.UserError, match="bc and cfcql are of different data sets that are both called spread-mine"):
-    cells.require_one_content([cell("bc", "a"), cell("cfcql", "b")])
+    cell_data.require_one_content([cell("bc", "a"), cell("cfcql", "b")])
 
 
 @pytest.mark.parametrize(
