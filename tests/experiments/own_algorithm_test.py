@@ -34,6 +34,12 @@ def test_from_training_to_the_table(tmp_path):
   table = (f"--algorithms=bc,{NAME}", "--tasks=spread", "--qualities=random", *TINY, data, "--num_seeds=1")
   places = (f"--out={tmp_path / 'table'}", f"--runs_dir={tmp_path / 'runs'}")
   assert f"| data | bc (batch_size=8) | {NAME} (batch_size=8) |" in call(main_table, main_table.FLAGS, *table, *places)
+  # data of a quality without settings: ours take another's, somebody's own has its defaults
+  binaries.hash_again(tmp_path / "data" / "spread-random-v1", quality="mine")
+  mine = (f"--dataset={tmp_path / 'data' / 'spread-random-v1'}", *TINY)
+  for algorithm in ("bc", NAME):
+    out = call(train, train_request.FLAGS, f"--algorithm={algorithm}", *mine, f"--run_dir={tmp_path / algorithm}")
+    assert ("trained with the settings of" in out) == (algorithm == "bc")
 
 
 @pytest.mark.parametrize(
