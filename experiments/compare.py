@@ -157,7 +157,8 @@ def draw(path: pathlib.Path, merged: dict) -> None:
     axes.set(title=panel[1], xlabel="gradient steps", xlim=(0, None))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-  figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+  columns = int(figure.get_figwidth() / (0.5 + 0.065 * max(map(len, shown))))  # inches of a line and of its words
+  figure.legend(shown.values(), shown, loc="outside lower center", ncols=max(1, columns), frameon=False, fontsize=8)
   figure.axes[0].set_ylabel("normalised score (0 random, 100 expert)")
   figure.savefig(path, dpi=130)
 

@@ -187,9 +187,12 @@ def comma_separated(found: Sequence[dict[str, Any]]) -> str:
 
 
 def colors(names: Sequence[str]) -> dict[str, str]:
-  """A colour for each label; an algorithm's own where it has one and stands there unchanged."""
-  left = iter(MORE_COLORS * (1 + len(names) // len(MORE_COLORS)))
-  return {name: COLORS.get(name) or next(left) for name in names}
+  """A colour for each label; an algorithm's own where it has one, and stands there unchanged or in one way alone."""
+  left, bases = iter(MORE_COLORS * (1 + len(names) // len(MORE_COLORS))), [name.split(" (")[0] for name in names]
+  known = {
+    name: COLORS.get(base) for name, base in zip(names, bases, strict=True) if name == base or bases.count(base) == 1
+  }
+  return {name: known.get(name) or next(left) for name in names}
 
 
 def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib import figure
 
 from experiments import benchmark, compare, published, train_prey, train_request
 from tests.experiments import binaries
@@ -48,6 +49,20 @@ def test_seeds_are_one_row_and_other_protocols_another(tmp_path):
   assert [row["seeds"] for row in rows] == [[0, 1], [0]]
   assert [row["std"] for row in rows] == [5.0, None]  # one seed has no spread
   assert (tmp_path / "out" / "compare.png").stat().st_size > 5000
+
+
+def test_the_legend_lies_inside_the_picture(tmp_path, monkeypatch):
+  """However long the names are, in one panel."""
+  changes = [f"alpha={alpha}" for alpha in (0.25, 0.125, 0.0625)]
+  folders = [make_run(tmp_path / f"{i}", changed=[each]) for i, each in enumerate(changes)]
+  drawn, save = [], figure.Figure.savefig
+  monkeypatch.setattr(
+    figure.Figure, "savefig", lambda self, *given, **more: (drawn.append(self), save(self, *given, **more))
+  )
+  status, _, err = call(tmp_path, *folders)
+  assert status == 0, err
+  box = drawn[0].legends[0].get_window_extent()
+  assert box.x0 >= 0 and box.x1 <= drawn[0].bbox.width and len(drawn[0].legends[0].get_texts()) == 4
 
 
 @pytest.mark.parametrize(

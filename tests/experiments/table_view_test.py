@@ -26,3 +26,10 @@ def test_the_picture_and_the_table_take_several_tasks():
   assert (
     "| **50.0 +- 50.0*** |" in marked and "| 0.0*, 100.0 |" in marked and "*: some agent's policy is stuck" in marked
   )
+
+
+def test_an_algorithm_has_its_colour_where_it_stands_in_one_way_alone():
+  own = table_view.COLORS
+  found = table_view.colors(["spacql (ensemble_size=2)", "cfcql", "cfcql (ensemble_size=10)", "mine"])
+  assert found["spacql (ensemble_size=2)"] == own["spacql"] and found["cfcql"] == own["cfcql"]
+  assert len(set(found.values())) == 4 and own["cfcql"] != found["cfcql (ensemble_size=10)"] not in own.values()
