@@ -12,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import grid, launch, rows, runs, settings, table_view
+from experiments import grid, launch, rows, runs, settings, table_view, train_request
 from experiments.cells import Cell
 from marl_offline.training import logs
 
@@ -99,6 +99,12 @@ def write(found: list[dict], out: pathlib.Path, name: str = "table") -> str:
 def main() -> None:
   """The binary."""
   out = pathlib.Path(FLAGS.out)
+  for name in FLAGS.algorithms:
+    train_request.named("algorithms", name, settings.ALGORITHMS, settings.load)
+  for name in FLAGS.tasks:
+    train_request.named("tasks", name, settings.TASKS, settings.load_task)
+  for name in FLAGS.qualities:
+    runs.choose("qualities", name, settings.QUALITIES)
   wanted = [
     Cell(algorithm, task, quality, FLAGS.protocol, tuple(FLAGS.set), dataset, **grid.shortened(FLAGS))
     for task, quality, dataset in rows.asked(FLAGS, "tasks", FLAGS.qualities)

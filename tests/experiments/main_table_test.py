@@ -104,8 +104,12 @@ def test_a_finished_run_is_adopted_once(filled, tmp_path):
 
 
 BAD = [
-  (["--algorithms=bc,spaqcl"], ["--algorithm=spaqcl", "did you mean spacql?", "or a module of your own by its dotted"]),
-  (["--qualities=good"], ["--quality=good"]),
+  (
+    ["--algorithms=bc,spaqcl"],
+    ["--algorithms=spaqcl is not known", "did you mean spacql?", "or a module of your own by its dotted"],
+  ),
+  (["--qualities=good"], ["--qualities=good is not known"]),
+  (["--tasks=spread,tg"], ["--tasks=tg is not known (did you mean tag?)"]),
   (["--set=nothing=1"], ["--set=nothing is not known"]),
   (["--run=nowhere"], ["nowhere is not a run folder"]),
   (["--show"], ["holds none of these cells yet"]),

@@ -77,8 +77,8 @@ def test_a_task_of_ones_own_has_a_table(tmp_path):
   binaries.hash_again(folder, source="another")
   status, _, err = table(tmp_path, *mine)
   assert status == 0, err  # its finished run counts again: the same arrays
-  assert "--tasks=a,b: --datasets says which rows there are" in binaries.sentence(
-    *table(tmp_path, "--tasks=a,b", mine[1])[::2]
+  assert "--tasks=tag,world: --datasets says which rows there are" in binaries.sentence(
+    *table(tmp_path, "--tasks=tag,world", mine[1])[::2]
   )
   told = binaries.sentence(*table(tmp_path, mine[1])[::2])
   assert "is of task 'push', which is none of ours; --tasks names a module of your own" in told
