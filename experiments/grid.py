@@ -126,8 +126,8 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
 
 def blocks(cell: Cell, found: dict[str, Any] | None, seeds: Sequence[int]) -> list[list[int]]:
   """The seeds that a cell lacks, in runs that train them at once: those with data sets of their own one by one."""
-  lacking = cells.missing(found, seeds)
-  return [[seed] for block in lacking for seed in block] if cell.paired else lacking
+  together = cells.missing(found, seeds)
+  return [[seed] for block in together for seed in block] if cell.paired else together
 
 
 def require_playable(wanted: Iterable[Cell], seeds: Sequence[int]) -> None:

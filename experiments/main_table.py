@@ -53,18 +53,17 @@ def recipe(found: list[dict]) -> list[str]:
 
 def origins(found: list[dict]) -> list[str]:
   """Whose data the cells are of, and what their cards warn of."""
-  own = [cell for cell in found if cell["dataset"]["origin"] == "collected"]
-  converted = {cell["dataset"]["name"]: cell.get("caveat", "") for cell in found if cell not in own}
+  theirs = [cell for cell in found if cell["dataset"]["origin"] != "collected"]
+  converted = {cell["dataset"]["name"]: cell.get("caveat", "") for cell in theirs}
   told = (
     ["Ours are on our own data, the papers' on theirs; tag and world have another prey than the papers'."]
-    if own
+    if len(theirs) < len(found)
     else []
   )
   told += [
     f"{name} was not collected here but converted from other files{caveat and '; '}{caveat}."
     for name, caveat in converted.items()
   ]
-  theirs = [cell for cell in found if cell not in own]
   like = {
     cell["dataset"]["name"]: cell["settings_of"]
     for cell in theirs
@@ -107,7 +106,7 @@ def main() -> None:
     runs.choose("qualities", name, settings.QUALITIES)
   wanted = [
     Cell(algorithm, task, quality, FLAGS.protocol, tuple(FLAGS.set), dataset, **grid.shortened(FLAGS))
-    for task, quality, dataset in rows.asked(FLAGS, "tasks", FLAGS.qualities)
+    for task, quality, dataset in rows.asked(FLAGS, "tasks")
     for algorithm in FLAGS.algorithms
   ]
   print(write(grid.fill(wanted, FLAGS), out) + f"\n{out / 'table'}.md, .csv and .png")

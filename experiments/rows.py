@@ -32,7 +32,7 @@ def define_flag(flag_values: flags.FlagValues, task: str) -> None:
   flags.DEFINE_list("datasets", [], words, flag_values=flag_values)
 
 
-def asked(flag_values: flags.FlagValues, tasks: str, qualities: Sequence[str]) -> list[Row]:
+def asked(flag_values: flags.FlagValues, tasks: str) -> list[Row]:
   """What the flags ask for. tasks: the name of the flag that names one, or several.
 
   Raises:
@@ -41,7 +41,7 @@ def asked(flag_values: flags.FlagValues, tasks: str, qualities: Sequence[str]) -
   named = getattr(flag_values, tasks)
   named = [named] if isinstance(named, str) else named
   if not flag_values.datasets:
-    return [Row(task, quality) for task in named for quality in qualities]
+    return [Row(task, quality) for task in named for quality in flag_values.qualities]
   like = flag_values.qualities if flag_values["qualities"].present else None
   return of_folders(flag_values.datasets, named if flag_values[tasks].present else None, like, tasks)
 
@@ -76,9 +76,7 @@ def of_folders(
 
 def _of_folder(folder: str, task: str | None = None, *, like: str, flag: str) -> tuple[Row, str]:
   first = pathlib.Path(cell_data.folder(folder, 0))
-  if not (first / storage.CARD).is_file():
-    reason = "is not a data set: it has no card.json" if first.exists() else "does not exist"
-    raise runs.UserError(f"--datasets: {first} {reason}")
+  runs.require_data_set("datasets", first)
   _, card = storage.load(first, verify=False)
   if task is None and card["task"] not in settings.TASKS:
     told = f"is of task {card['task']!r}, which is none of ours; --{flag} names a module of your own that plays it"

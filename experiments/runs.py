@@ -162,6 +162,17 @@ def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: s
   return Data(dataset, normalization.spec(dataset), card, folder, why)
 
 
+def require_data_set(flag: str, folder: pathlib.Path) -> None:
+  """A folder that somebody named holds a data set.
+
+  Raises:
+    UserError: it does not, or there is none.
+  """
+  if not (folder / storage.CARD).is_file():
+    reason = "is not a data set: it has no card.json" if folder.exists() else "does not exist"
+    raise UserError(f"--{flag}={folder} {reason}; ours are made by experiments.collect")
+
+
 def require_match(folder: pathlib.Path, environment: PureEnvironment | HostEnvironment) -> None:
   """A data set is of the environment.
 

@@ -56,9 +56,7 @@ def find_or_make_data(request: train_request.Request) -> pathlib.Path:
   task, quality = request.given["task"], request.given["quality"]
   if request.given["dataset"]:
     folder = pathlib.Path(request.given["dataset"])
-    if not (folder / "card.json").is_file():
-      reason = "is not a data set: it has no card.json" if folder.exists() else "does not exist"
-      raise UserError(f"--dataset={folder} {reason}; ours are made by experiments.collect")
+    runs.require_data_set("dataset", folder)
     return folder
   if request.began_with and request.began_with.is_dir():
     return request.began_with  # though a newer version may have come since

@@ -105,7 +105,7 @@ def main() -> None:
   out, changes = pathlib.Path(FLAGS.out), (f"ensemble_size={FLAGS.ensemble_size}", *FLAGS.set)
   wanted = [
     Cell(algorithm, task, quality, FLAGS.protocol, changes, dataset, **grid.shortened(FLAGS))
-    for task, quality, dataset in rows.asked(FLAGS, "task", FLAGS.qualities)
+    for task, quality, dataset in rows.asked(FLAGS, "task")
     for algorithm in ALGORITHMS
   ]
   found = grid.fill(wanted, FLAGS)

@@ -115,7 +115,7 @@ def main() -> None:
   shortened = grid.shortened(FLAGS)
   wanted = [
     Cell("spacql", task, quality, FLAGS.protocol, changes, dataset, **shortened)
-    for task, quality, dataset in rows.asked(FLAGS, "task", FLAGS.qualities)
+    for task, quality, dataset in rows.asked(FLAGS, "task")
   ]
   found = grid.fill(wanted, FLAGS)
   metric_curves.need_some(found, out)

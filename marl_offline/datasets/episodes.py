@@ -186,8 +186,10 @@ def from_episodes(episodes: Iterable[Mapping[str, Any]]) -> Episodes:
 def _in_its_episode(fault: str, lengths: Sequence[int]) -> str:
   """A sentence that names a row of all episodes joined, with the episode's number and the step's in it."""
   named = re.search(r"\brow (\d+)", fault)
-  if named is None or fault.startswith("final_"):  # their rows are the episodes
-    return fault.replace("row", "episode", 1) if named else fault
+  if named is None:
+    return fault
+  if fault.startswith("final_"):  # their rows are the episodes
+    return fault.replace(named[0], f"episode {named[1]}", 1)
   ends, row = np.cumsum(lengths), int(named[1])
   episode = int(np.searchsorted(ends, row, side="right"))
   step = row - int(ends[episode]) + lengths[episode]

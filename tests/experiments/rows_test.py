@@ -188,10 +188,10 @@ def test_cells_of_different_data_of_one_name_are_not_compared(tmp_path):
 @pytest.mark.parametrize(
   ("folders", "words"),
   [
-    (["nowhere"], "--datasets: nowhere does not exist"),
+    (["nowhere"], "--datasets=nowhere does not exist"),
     (["one", "more/one"], "--datasets: two folders are called one, and so would their cells be; rename one"),
     (["one", "other"], "one and other are both spread-random-v1 by their cards"),
-    (["empty"], "--datasets: empty is not a data set: it has no card.json"),
+    (["empty"], "--datasets=empty is not a data set: it has no card.json"),
   ],
 )
 def test_what_is_no_row_is_one_sentence(folders, words, tmp_path, monkeypatch):
