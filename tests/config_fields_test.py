@@ -1,6 +1,7 @@
-"""No field of a Config is without effect: another value of any makes another program.
+"""No field of a Config is without effect: another value of any makes another program. And in none of these programs is
+a key drawn from twice.
 
-What each does there is tested elsewhere; here is that none is read and forgotten, or not read.
+What each field does there is tested elsewhere; here is that none is read and forgotten, or not read.
 """
 
 import dataclasses
@@ -8,6 +9,7 @@ import functools
 
 import jax
 import pytest
+from jax.errors import KeyReuseError
 
 from tests import contract_test, games
 
@@ -54,11 +56,25 @@ def accepts(config, field, value):
 
 @functools.cache
 def program(name, **changes):
-  """The text of an update, numbers included."""
+  """The text of an update, numbers included.
+
+  Raises:
+    KeyReuseError: it, or the making of the first state, draws from a key twice.
+  """
   module, spec = contract_test.load(name), games.tiny_spec()
   learner = module.make(spec, dataclasses.replace(contract_test.small(module.Config()), **changes))
-  state, batch = jax.eval_shape(learner.init, jax.random.key(0)), games.random_batch(spec, jax.random.key(1), 8)
-  return str(jax.make_jaxpr(learner.update)(state, batch, jax.random.key(2), 0))
+  batch = games.random_batch(spec, jax.random.key(1), 8)
+  with jax.debug_key_reuse(True):
+    state = jax.eval_shape(jax.jit(learner.init), jax.random.key(0))
+    return str(jax.jit(learner.update).trace(state, batch, jax.random.key(2), 0).jaxpr)
+
+
+def test_a_key_that_is_drawn_from_twice_is_seen():
+  def twice(key):
+    return jax.random.normal(key) + jax.random.uniform(key)
+
+  with jax.debug_key_reuse(True), pytest.raises(KeyReuseError):
+    jax.jit(twice).trace(jax.random.key(0))
 
 
 @pytest.mark.parametrize("name", contract_test.ALGORITHMS)
