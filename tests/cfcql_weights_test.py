@@ -49,22 +49,27 @@ def test_each_phase_leaves_the_others_parameters_as_they_are():
 
 @pytest.mark.parametrize("agent_weights", ["softmax", "one_hot"])
 def test_an_update_meets_the_weights_of_its_own_densities(agent_weights, monkeypatch):
-  """Densities put in the place of the model's; the critics' step is that of the weights that they give."""
-  log_behavior = jax.random.normal(jax.random.key(4), (16, 3))
-  weight = {
-    "softmax": jax.nn.softmax(-2.0 * log_behavior, axis=-1),
-    "one_hot": jnp.eye(3)[jnp.argmin(log_behavior, axis=-1)],
-  }[agent_weights]
+  """A density put in the place of the model's; the critics' step is that of the weights that it gives at the actions of
+  the online policies."""
+  density = lambda params, state, action, key: 300 * action[..., 0]  # noqa: E731
   build = cfcql.behavior.build
-  given = lambda *_: log_behavior  # noqa: E731
-  monkeypatch.setattr(cfcql.behavior, "build", lambda *a: build(*a)._replace(log_density=given))
+  monkeypatch.setattr(cfcql.behavior, "build", lambda *a: build(*a)._replace(log_density=density))
   recorded = jax.random.uniform(jax.random.key(6), (16, 2, 3, 2), minval=-1.0)
   propose = lambda *_: Proposals(recorded, jnp.full((16, 2, 3), 2 * np.log(0.5)))  # noqa: E731
   monkeypatch.setitem(proposals.PROPOSALS, "uniform", propose)
   monkeypatch.setattr(joint_critic, "smoothed", lambda action, *_: action)
   learner = learner_of(agent_weights=agent_weights, temperature=2.0, behavior_updates=1)
-  state, batch = jax.jit(learner.init)(jax.random.key(0)), games.random_batch(SPEC, jax.random.key(1))
+  state, other = (jax.jit(learner.init)(jax.random.key(seed)) for seed in (0, 7))
+  state = state.replace(learned=state.learned.replace(target_actors=other.learned.actors))
+  batch = games.random_batch(SPEC, jax.random.key(1))
   after, metrics = jax.jit(learner.update)(state, batch, jax.random.key(2), 2)
+  net = joint_critic.build(SPEC, dataclasses.replace(cfcql.Config(), **SMALL))
+  log_behavior = density(None, None, net.actor(state.learned.actors, batch.obs), None)  # [B, N]
+  weight = {
+    "softmax": jax.nn.softmax(-2.0 * log_behavior, axis=-1),
+    "one_hot": jnp.eye(3)[jnp.argmin(log_behavior, axis=-1)],
+  }[agent_weights]
+  assert np.std(weight) > 0.1
   np.testing.assert_allclose([metrics[f"lambda_{i}"] for i in (1, 2, 3)], weight.mean(axis=0), rtol=1e-5)
   gap = losses.counterfactual_gap
   monkeypatch.setattr(losses, "counterfactual_gap", lambda q_ood, p, q, _: gap(q_ood, p, q, weight))
