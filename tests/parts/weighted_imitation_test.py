@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from marl_offline.algorithms import awac, iql, maicq
-from marl_offline.parts import weighted_imitation
-from tests import games
+from marl_offline.networks import critics
+from marl_offline.parts import joint_critic, weighted_imitation
+from tests import bootstrap_test, games
 
 SPEC = games.tiny_spec()
 SMALL = {"hidden_size": 8, "batch_size": 16}
@@ -62,6 +63,61 @@ def test_in_sample_methods_never_ask_for_actions_out_of_the_data(module, setting
   other = start.replace(actors=jax.tree.map(lambda x: x + 0.1, start.actors))
   first, second = (update(state, batch, jax.random.key(1), 0)[0].critics for state in (start, other))
   jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def whole(module, **changes):
+  """Networks, learner and a state whose targets are no copies, all with statistics of the data."""
+  config = dataclasses.replace(module.Config(), normalization="data", **SMALL | changes)
+  learner = module.make(SPEC, config)
+  return weighted_imitation.build(SPEC, config), learner, bootstrap_test.apart(learner)
+
+
+def lower_q(net, critics, batch, action):
+  return jnp.min(joint_critic.joint_q(net, critics, batch.state, action), axis=0)  # [B]
+
+
+def test_awac_weighs_the_data_against_one_draw_of_the_policies(setting, monkeypatch):
+  """By the lesser of the critics that were just fitted; and bootstraps from a draw, not from the mean."""
+  _, _, batch = setting
+  net, learner, start = whole(awac, max_weight=1.5)
+  now, later = (jax.random.uniform(jax.random.key(seed), batch.action.shape, minval=-1.0) for seed in (3, 4))
+  monkeypatch.setattr(weighted_imitation, "sample", lambda net, actors, obs, key: now if obs is batch.obs else later)
+  after, metrics = learner.update(start, batch, jax.random.key(1), 0)
+  advantage = lower_q(net, after.critics, batch, batch.action) - lower_q(net, after.critics, batch, now)
+  next_q = jnp.min(joint_critic.joint_q(net, start.target_critics, batch.next_state, later), axis=0)
+  expected = {
+    "advantage_mean": jnp.mean(advantage),
+    "weight_mean": jnp.mean(jnp.minimum(jnp.exp(advantage), 1.5)),
+    "target_mean": jnp.mean(batch.reward + 0.95 * batch.discount * next_q),
+  }
+  for name, value in expected.items():
+    np.testing.assert_allclose(metrics[name], value, rtol=1e-3, err_msg=name)
+  assert float(jnp.max(jnp.exp(advantage))) > 1.5
+
+
+def test_iql_weighs_the_data_against_v_and_fits_v_to_the_target_critics(setting):
+  """Both as they were before the update."""
+  _, _, batch = setting
+  net, learner, start = whole(iql, max_weight=1.5, expectile=0.8)
+  _, metrics = jax.jit(learner.update)(start, batch, jax.random.key(1), 0)
+  v = critics.StateValue(8).apply(start.value, SPEC.normalizer.state(batch.state))
+  advantage = lower_q(net, start.target_critics, batch, batch.action) - v
+  expected = {
+    "advantage_mean": jnp.mean(advantage),
+    "weight_mean": jnp.mean(jnp.minimum(jnp.exp(3.0 * advantage), 1.5)),
+    "value_loss": jnp.mean(jnp.where(advantage < 0, 0.2, 0.8) * jnp.square(advantage)),
+  }
+  for name, value in expected.items():
+    np.testing.assert_allclose(metrics[name], value, rtol=1e-3, err_msg=name)
+  assert float(jnp.max(jnp.exp(3.0 * advantage))) > 1.5
+
+
+def test_maicq_weighs_the_data_by_the_critic_that_was_just_fitted(setting):
+  _, _, batch = setting
+  net, learner, start = whole(maicq, beta=0.5)
+  after, metrics = jax.jit(learner.update)(start, batch, jax.random.key(1), 0)
+  weight = jax.nn.softmax(lower_q(net, after.critics, batch, batch.action) / 0.5)
+  np.testing.assert_allclose(metrics["weight_share"], 1 / (16 * jnp.sum(jnp.square(weight))), rtol=1e-3)
 
 
 def test_maicq_bootstraps_at_most_the_target_q(setting):
