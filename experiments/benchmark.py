@@ -47,13 +47,15 @@ def measure(what: str) -> list[dict]:
     "collect": road.collect_lines,
     "evaluate": lambda: road.evaluate_lines(repeats),
     "feed": lambda: road.feed_lines(repeats),
-    "compile": road.compile_lines,
+    "compile": lambda: road.compile_lines(PRECISION.value),
   }[what]()
 
 
 def main() -> None:
   """The binary."""
   wanted = [runs.choose("what", what, WHATS) for what in WHAT.value or [""]]
+  if "trace" in wanted:
+    traces.profile_as_trained()
   launch.multiply_in(runs.choose("precision", PRECISION.value, settings.PRECISIONS))
   jax.config.update("jax_enable_compilation_cache", False)  # a compilation is measured, not a disk
   told = {"device": provenance.device(), "versions": provenance.versions(), "repeats": REPEATS.value}

@@ -8,6 +8,7 @@ share the cells out among them.
 import contextlib
 import os
 import pathlib
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -106,9 +107,10 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
       for seed, data in cell_data.contents(found["dataset"]):
         place = cell_data.folder(cell.dataset, seed) or pathlib.Path(flag_values.data_dir) / data["name"]
         runs.require_same_data(data, pathlib.Path(place), path_of(out, cell))
-  work = [] if flag_values.show else [
-    (cell, block) for cell in wanted for block in blocks(cell, cells.load(path_of(out, cell)), seeds)
-  ]  # fmt: skip
+  work, runs_dir = [], pathlib.Path(flag_values.runs_dir)
+  for cell in () if flag_values.show else wanted:
+    lacks = blocks(cell, cells.load(path_of(out, cell)), seeds)
+    work += [(cell, run) for block in lacks for run in cut(block, begun(runs_dir, cell))]
   if not work and not flag_values.show:
     print(f"nothing to train: {out / 'cells'} has {len(seeds)} seeds of every cell; another --out trains them anew")
   for cell, block in work:
@@ -173,7 +175,8 @@ def adopt(folders: Sequence[str], out: pathlib.Path) -> None:
   """Finished runs of `train` become parts of their cells.
 
   Raises:
-    UserError: one is unfinished, damaged or of other settings than its cell, or does not fit what is there.
+    UserError: one is unfinished, damaged or of other settings than its cell, or does not fit what is there; or another
+      process works on the cell.
   """
   for folder in map(pathlib.Path, folders):
     given = runs.read_config(folder)["flags"]
@@ -182,13 +185,39 @@ def adopt(folders: Sequence[str], out: pathlib.Path) -> None:
     path, part = path_of(out, cell), cells.of_run(folder)
     cells.require_current(part, train_request.checked_run(cell.flags(0, 1)), folder)
     before = cells.load(path)
-    if not (before and set(part["seeds"]) <= set(before["seeds"])):
-      cells.save(path, cells.join(before, part))
+    if before and set(part["seeds"]) <= set(before["seeds"]):
+      continue
+    with locks.alone(lock_of(out, cell)) as alone:
+      if not alone:
+        raise runs.UserError(f"--run={folder}: another process works on {path}; wait for it")
+      cells.save(path, cells.join(cells.load(path), part))
 
 
 def path_of(out: pathlib.Path, cell: Cell) -> pathlib.Path:
   """A cell's file."""
   return out / "cells" / f"{cell.name}.json"
+
+
+def lock_of(out: pathlib.Path, cell: Cell) -> pathlib.Path:
+  """What the one process holds that works on a cell; beside the cell, so that those who share cells share it."""
+  return path_of(out, cell).with_name(f".{cell.name}.lock")
+
+
+def begun(runs_dir: pathlib.Path, cell: Cell) -> list[list[int]]:
+  """The seeds of each run of a cell that was begun, by the folders' names, the largest first."""
+  name = re.compile(re.escape(cell.name) + r"-s(\d+)(?:-(\d+))?")
+  found = [name.fullmatch(path.name) for path in sorted(runs_dir.glob("*-s*"))]
+  spans = [range(int(match[1]), int(match[2] or match[1]) + 1) for match in found if match]
+  return sorted((list(span) for span in spans), key=len, reverse=True)
+
+
+def cut(block: list[int], begun: Iterable[list[int]]) -> list[list[int]]:
+  """Consecutive seeds in runs, those apart that were begun together: more seeds go on with what fewer had."""
+  for seeds in begun:
+    if seeds != block and set(seeds) <= set(block):
+      before, after = block[: block.index(seeds[0])], block[block.index(seeds[-1]) + 1 :]
+      return [*(cut(before, begun) if before else ()), seeds, *(cut(after, begun) if after else ())]
+  return [block]
 
 
 def _train_all(work, flag_values) -> list[str]:
@@ -198,7 +227,7 @@ def _train_all(work, flag_values) -> list[str]:
   for number, (cell, block) in enumerate(work, 1):
     bar.begin(f"[{number}/{len(work)}] {cell.name}", steps[cell], len(block))
     try:
-      with locks.alone(pathlib.Path(flag_values.runs_dir) / f".{cell.name}.lock") as alone:
+      with locks.alone(lock_of(out, cell)) as alone:
         for part in cells.missing(cells.load(path_of(out, cell)), block) if alone else ():  # less, if another was here
           _train(cell, part, flag_values, bar)
       bar.end("done" if alone else "left to another process")

@@ -18,8 +18,8 @@ from experiments import command_line
 from experiments.runs import Ended, UserError
 from marl_offline import execution
 from marl_offline.datasets import storage
+from marl_offline.training import memory
 from marl_offline.training.checkpoints import CheckpointError
-from marl_offline.training.memory import TooLarge
 from marl_offline.training.trainer import NonFinite
 
 
@@ -46,8 +46,12 @@ def binary(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS
     print(error)
   except NonFinite as error:
     _leave(error, 1)
-  except (UserError, CheckpointError, TooLarge, storage.DataError, OSError) as error:
+  except (UserError, CheckpointError, memory.TooLarge, storage.DataError, OSError) as error:
     _leave(error, 2)
+  except jax.errors.JaxRuntimeError as error:
+    if not str(error).startswith("RESOURCE_EXHAUSTED"):
+      raise
+    _leave(f"the device has not the memory: {error}; {memory.ADVICE}; what was saved is kept", 2)
   except KeyboardInterrupt:
     _say("interrupted")
     sys.stdout.flush()

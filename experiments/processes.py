@@ -30,6 +30,7 @@ START_SECONDS = 300  # to wait for the others at the start
 SILENT_SECONDS = 600  # without a sign of life, after which JAX's runtime ends the others
 BEAT_SECONDS = 5  # between a process's signs of life to those that wait for it
 GONE_SECONDS = 60  # without one, after which those that wait leave
+SEEN_SECONDS = 90  # after which a network's file system shows what another machine has written; NFS takes 30 to 60
 KEYS = "marl_offline/"
 
 
@@ -115,6 +116,7 @@ def join(coordinator: str | None, count: int | None, index: int | None) -> Team:
     if count is None or index is None or not 0 <= index < count:
       raise UserError(f"--coordinator={coordinator} needs --num_processes and a --process_id below it")
     given = {"coordinator_address": coordinator, "num_processes": count, "process_id": index}
+  jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM, which is ours (StopSignals)
   try:
     jax.distributed.initialize(**given, initialization_timeout=START_SECONDS, heartbeat_timeout_seconds=SILENT_SECONDS)
   except (RuntimeError, ValueError) as error:
@@ -148,12 +150,21 @@ def require_same_start(folder: pathlib.Path, config: dict[str, Any]) -> None:
   Raises:
     UserError: flags or data differ.
   """
+  _await(folder / "config.json")
   stored = runs.read_config(folder)
   for name in train_request.IDENTITY:
     if (theirs := stored["flags"].get(name)) != (ours := config["flags"].get(name)):
       raise UserError(f"--{name}={ours} here, where process 0 has {theirs}; give all processes the same flags")
   if stored["dataset"]["sha256"] != config["dataset"]["sha256"]:
     raise UserError(f"{config['dataset']['folder']} has other content here than where process 0 reads it")
+
+
+def _await(path: pathlib.Path) -> None:
+  """Until a file that another machine has written is to be seen here too: a network's file system may go on saying for
+  a while that there is none, to those who have asked before."""
+  end = time.monotonic() + SEEN_SECONDS
+  while not path.exists() and time.monotonic() < end:
+    time.sleep(1)
 
 
 def join_parts(team: Team, run: pathlib.Path, like: Any, seeds: list[int]) -> dict[str, Any]:

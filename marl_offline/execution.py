@@ -3,12 +3,16 @@
 Every number was measured by `experiments/benchmark.py --what update` or `--what seeds`; BUILD_NOTES.md has the tables.
 """
 
+import contextlib
 import dataclasses
+import math
 import os
 from collections.abc import Callable
 
 import jax
 from jax.sharding import PartitionSpec
+
+from marl_offline import control_groups
 
 # Axes of a mesh of devices: seeds are shared out first; what is left of the devices shares the work of each seed, which
 # is a batch's rows on accelerators and the ensemble's members on a CPU's cores.
@@ -31,8 +35,14 @@ ACCELERATOR = Execution(in_turn=False, rows_at_once=None, transpose_first=False)
 
 
 def cores() -> int:
-  """Cores that this process may use; where the system does not tell, all there are."""
-  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+  """Cores that this process may use; where the system does not tell, all there are. Of a container that may use so
+  much processor time a second, as many as that is, rounded up."""
+  there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+  with contextlib.suppress(OSError, ValueError):
+    for folder in control_groups.folders("cpu.max"):
+      quota, period = (folder / "cpu.max").read_text().split()
+      there = there if quota == "max" else min(there, math.ceil(int(quota) / int(period)))
+  return max(there, 1)
 
 
 def here() -> Execution:

@@ -9,7 +9,8 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "marl_offline"
 MAY_IMPORT = {
   "types": set(),
-  "execution": set(),
+  "control_groups": set(),
+  "execution": {"control_groups"},
   "joint_actions": {"types"},
   "losses": {"types"},
   "networks": {"types", "execution"},
@@ -17,7 +18,7 @@ MAY_IMPORT = {
   "datasets": {"types"},
   "parts": {"types", "execution", "joint_actions", "losses", "networks"},
   "algorithms": {"types", "joint_actions", "losses", "networks", "parts"},  # never a sibling
-  "training": {"types", "execution"},
+  "training": {"types", "execution", "control_groups"},
   "evaluation": {"types", "environments"},  # handed a Learner; name no algorithm
   "collection": {"types", "environments", "datasets", "evaluation"},
   "theory": {"types", "joint_actions", "losses"},  # checks the shipped functions, not copies

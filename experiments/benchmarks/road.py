@@ -15,6 +15,7 @@ from experiments import collect, settings
 from experiments.benchmarks import timing, updates
 from experiments.hyperparameters import CHEETAH
 from experiments.recipes import Recipe
+from experiments.runs import UserError
 from marl_offline.algorithms import bc
 from marl_offline.datasets import feeding, sampling, storage, transitions
 from marl_offline.evaluation import rollouts
@@ -101,18 +102,26 @@ def feed_lines(repeats: int) -> list[dict]:
   ]
 
 
-def compile_lines() -> list[dict]:
-  """Whole processes of `experiments.train` with 5 updates: the first compiles, the second reads what the first kept."""
+def compile_lines(precision: str) -> list[dict]:
+  """Whole processes of `experiments.train` with 5 updates: the first compiles, the second reads what the first kept.
+
+  Raises:
+    UserError: one failed, as where an accelerator opens for one process alone, and this one has it.
+  """
   told = []
   with tempfile.TemporaryDirectory() as folder:
     data = pathlib.Path(folder, "data")
     collect.make(Recipe("spread", "medium-replay"), data)
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(pathlib.Path(folder, "compiled"))}
-    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "true"}
+    # this process holds most of an accelerator's memory: they take what they need of the rest
+    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     for start in ("cold", "warm"):
       run = ("--data_dir", str(data), "--run_dir", str(pathlib.Path(folder, start)))
       began = time.perf_counter()
-      command = [sys.executable, "-m", "experiments.train", *TINY, *run]
-      subprocess.run(command, env=environment, check=True, capture_output=True)
+      command = [sys.executable, "-m", "experiments.train", *TINY, f"--precision={precision}", *run]
+      done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+      if done.returncode:
+        words = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise UserError(f"--what=compile: experiments.train ended with {done.returncode}: {words[-1]}")
       told.append({"case": f"train/spread/{start}", "repeats": 1, "ms": round(1e3 * (time.perf_counter() - began))})
   return told

@@ -141,21 +141,26 @@ def lines(repeats: int) -> list[dict]:
       layout = devices.layout(1, config)
       cases[case] = updating(name, counted, config, 1, layout)
       told = compiled(name, cases[case], counted, config, layout)
-      facts[case] = naive_gflop(shape, config), told, traces
+      facts[case] = naive_gflop(shape, config), accelerators(layout), told, traces
   firsts = {}
   for name, case in cases.items():  # the first chunk
     jax.block_until_ready(case.run(*case.inputs(jax.random.key(0))))
-    firsts[name] = len(facts[name][2]) if name in facts else 0
+    firsts[name] = len(facts[name][-1]) if name in facts else 0
   times = timing.alternate(cases, repeats)
   return [
-    {"case": name} | rates(gflop, times[name], times["matmul"]) | of_compiler | {"traces": len(traces) / firsts[name]}
-    for name, (gflop, of_compiler, traces) in facts.items()
+    {"case": name, "traces": len(traces) / firsts[name]} | rates(gflop, times[name], times["matmul"], on) | of_compiler
+    for name, (gflop, on, of_compiler, traces) in facts.items()
   ]
 
 
-def rates(gflop: float, of_case: tuple[float, float], of_product: tuple[float, float]) -> dict:
-  """What alternate measured, in words; gflop: naive work of one update of all seeds."""
-  per_update, product = of_case[1] / at_once(), timing.matrix_product_gflops(of_product[1])
+def accelerators(layout: Layout) -> int:
+  """How many times the plain product's device works on it: the product takes one accelerator, or all cores of a CPU."""
+  return 1 if execution.here().in_turn or layout.mesh is None else layout.mesh.devices.size
+
+
+def rates(gflop: float, of_case: tuple[float, float], of_product: tuple[float, float], on: int) -> dict:
+  """What alternate measured, in words; gflop: naive work of one update of all seeds; on: see accelerators."""
+  per_update, product = of_case[1] / at_once(), on * timing.matrix_product_gflops(of_product[1])
   rate = gflop / per_update
   told = {"ms": round(1e3 * per_update, 2), "naive_gflop": round(gflop, 2), "naive_gflops": round(rate, 3)}
   return told | {"matmul_gflops": round(product, 3), "ratio": round(rate / product, 3)}
@@ -174,7 +179,7 @@ def seed_lines(repeats: int) -> list[dict]:
   product, gflop, told = times.pop("matmul"), naive_gflop(SHAPES["spread"], config), []
   for (way, seeds), measured in times.items():
     line = {"case": f"spacql/spread/{seeds} seeds {way}", "devices": ways[way, seeds].words(seeds)}
-    line |= rates(seeds * gflop, measured, product)
+    line |= rates(seeds * gflop, measured, product, accelerators(ways[way, seeds]))
     line |= {"times_one_seed": round(measured[1] / times["as trained", 1][1], 2)}
     told.append(line | facts[way, seeds])
   return told

@@ -138,6 +138,6 @@ class Programs:
     given = (states, dataset, run_keys, np.int32(step))
     if length not in self._compiled:
       program = train_chunk.lower(*self._static, *given, length, fed=fed, **self._options).compile()
-      memory.require(program, self._layout.device, self._layout.copies)
+      memory.require(program, self._layout.device, self._layout.copies, fed)
       self._compiled[length] = program
     return self._compiled[length](*given, fed=fed)

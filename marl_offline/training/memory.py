@@ -6,8 +6,15 @@ import re
 from typing import Any
 
 import jax
+import numpy as np
+
+from marl_offline import control_groups
 
 GIB = 2**30
+ADVICE = (
+  "train fewer seeds at once (--num_seeds), or make batch_size, ensemble_size, num_proposals or hidden_size smaller "
+  "(--set)"
+)
 
 
 class TooLarge(RuntimeError):
@@ -30,22 +37,19 @@ def free(device: jax.Device) -> int | None:
   stats = device.memory_stats() or {}
   if "bytes_limit" in stats:
     return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+  if device.platform != "cpu":
+    return None
   with contextlib.suppress(OSError):
     if found := re.search(r"^MemAvailable:\s+(\d+) kB", pathlib.Path("/proc/meminfo").read_text(), re.M):
       return min([int(found[1]) * 1024, *of_control_groups()])
   return None
 
 
-def of_control_groups(
-  mine: pathlib.Path = pathlib.Path("/proc/self/cgroup"), root: pathlib.Path = pathlib.Path("/sys/fs/cgroup")
-) -> list[int]:
-  """Bytes free under each memory limit (control groups, version 2) that this process runs under."""
+def of_control_groups() -> list[int]:
+  """Bytes free under each memory limit that this process runs under."""
   left = []
   with contextlib.suppress(OSError, ValueError):
-    (own,) = re.findall(r"^0::/(.*)$", mine.read_text(), re.M)
-    for folder in (root / own, *(root / own).parents):
-      if not folder.is_relative_to(root) or not (folder / "memory.max").exists():
-        continue
+    for folder in control_groups.folders("memory.max"):
       if (most := (folder / "memory.max").read_text().strip()) != "max":
         cached = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(), re.M)
         # what is cached is given back when it is asked for
@@ -69,16 +73,17 @@ def require_states(states: Any, device: jax.Device, copies: int = 1) -> None:
     )
 
 
-def require(compiled: jax.stages.Compiled, device: jax.Device, copies: int = 1) -> None:
+def require(compiled: jax.stages.Compiled, device: jax.Device, copies: int = 1, fed: Any = None) -> None:
   """Refuses a program that does not fit. copies: how many devices that run it share one memory, see Layout.copies.
+  fed: what it is given from the host, a copy of which will lie on the device.
 
   Raises:
     TooLarge: one sentence.
   """
   there, wanted = free(device), copies * needed(compiled)
+  wanted += sum(leaf.nbytes for leaf in jax.tree.leaves(fed) if isinstance(leaf, np.ndarray))
   if there is not None and wanted > there:
     raise TooLarge(
       f"one chunk of updates needs about {wanted / GIB:.2f} GiB more on {device.device_kind}, which has "
-      f"{there / GIB:.2f} GiB free; train fewer seeds at once (--num_seeds), or make batch_size, ensemble_size, "
-      "num_proposals or hidden_size smaller (--set)"
+      f"{there / GIB:.2f} GiB free; {ADVICE}"
     )

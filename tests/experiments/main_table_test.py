@@ -172,7 +172,7 @@ def test_where_all_is_there_it_says_that_nothing_was_trained(filled):
 def test_a_cell_that_another_process_works_on_is_left_to_it_and_named(filled, tmp_path, monkeypatch):
   folder = filled[0]
   monkeypatch.setattr(grid, "_train", None)
-  with locks.alone(folder / "runs" / f".{NAME}.lock") as alone:
+  with locks.alone(folder / "out" / "cells" / f".{NAME}.lock") as alone:
     assert alone
     status, out, err = call(folder, "--num_seeds=5")
   assert status == 0 and f"{NAME} left to another process after" in out

@@ -12,10 +12,12 @@ from marl_offline import losses
 from marl_offline.algorithms import icql, omar
 from marl_offline.networks.critics import CRITICS
 from marl_offline.parts import independent, proposals
+from marl_offline.types import Proposals
 from tests import games
 
 SPEC = games.tiny_spec()
-CONFIG = dataclasses.replace(icql.Config(), hidden_size=8, num_proposals=4, batch_size=16)
+SIZES = {"hidden_size": 8, "num_proposals": 4, "batch_size": 16}
+CONFIG = dataclasses.replace(icql.Config(), **SIZES)
 
 
 def of_agent(tree, i):
@@ -68,8 +70,7 @@ def test_gradient_is_that_of_a_double_loop_over_agents_and_members():
 @pytest.mark.parametrize("module", [icql, omar])
 def test_nothing_of_another_agent_reaches_ones_parameters(module):
   """Agent 0 trains on the same bits whatever the others see, do, earn and know; they do not."""
-  sizes = {"hidden_size": 8, "num_proposals": 4, "batch_size": 16}
-  learner = module.make(SPEC, dataclasses.replace(module.Config(), **sizes))
+  learner = module.make(SPEC, dataclasses.replace(module.Config(), **SIZES))
   batch = games.random_batch(SPEC, jax.random.key(1))
   state = jax.jit(learner.init)(jax.random.key(0))
   update = jax.jit(learner.update)
@@ -114,6 +115,37 @@ def test_under_batch_statistics_a_critic_does_not_see_the_scale_of_a_policy():
     q = [independent.first_q(net, state.critics, batch.obs, s * batch.action[:, None]) for s in (1.0, 0.5)]
     change[normalization] = float(jnp.abs(q[0] - q[1]).max())
   assert change["batch"] < 1e-3 < 1e-2 < change["data"]
+
+
+def test_omar_that_imitates_nothing_is_icql(monkeypatch):
+  """The same proposals: what is left of its policies' loss is ICQL's; and with any imitation it is not."""
+  batch, after, state = games.random_batch(SPEC, jax.random.key(1)), [], None
+  recorded = Proposals(jax.random.uniform(jax.random.key(2), (16, 4, 3, 2), minval=-1.0), jnp.zeros((16, 4, 3)))
+  monkeypatch.setitem(proposals.PROPOSALS, "uniform", lambda *_: recorded)
+  for module, changes in ((icql, {}), (omar, {"imitation_weight": 0.0}), (omar, {"imitation_weight": 0.1})):
+    config = dataclasses.replace(module.Config(), **SIZES, **changes)
+    learner = module.make(SPEC, config)
+    state = state or jax.jit(learner.init)(jax.random.key(0))
+    after.append(jax.jit(learner.update)(state, batch, jax.random.key(3), 0)[0])
+  plain, without, with_imitation = (jax.tree.leaves((s.actors, s.critics, s.target_critics)) for s in after)
+  for ours, theirs in zip(without, plain, strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+  of_actors = len(jax.tree.leaves(after[0].actors))
+  changes = [np.abs(a - b).max() for a, b in zip(with_imitation, plain, strict=True)]
+  assert max(changes[:of_actors]) > 1e-3 > 1e-6 > max(changes[of_actors:])
+
+
+@pytest.mark.parametrize(("found_q", "moves"), [(-1e9, False), (1e9, True)])
+def test_omars_own_action_is_among_those_that_it_may_be_drawn_to(found_q, moves, monkeypatch):
+  """A policy that only imitates stays where it is as long as nothing better is found."""
+  found = lambda key, q_of, shape, config: (jnp.full((16, 1, 3, 2), 0.9), jnp.full((16, 1, 3), found_q))  # noqa: E731
+  monkeypatch.setitem(omar.SEARCHES, "soft", found)
+  config = dataclasses.replace(omar.Config(), **SIZES, imitation_weight=1.0, action_regularization=0.0)
+  learner, batch = omar.make(SPEC, config), games.random_batch(SPEC, jax.random.key(1))
+  state = jax.jit(learner.init)(jax.random.key(0))
+  after, _ = jax.jit(learner.update)(state, batch, jax.random.key(3), 0)
+  pairs = zip(jax.tree.leaves(after.actors), jax.tree.leaves(state.actors), strict=True)
+  assert (max(float(np.abs(a - b).max()) for a, b in pairs) > 1e-3) == moves
 
 
 def test_actor_and_targets_move_at_every_step():
