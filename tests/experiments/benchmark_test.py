@@ -2,16 +2,20 @@
 
 import dataclasses
 import json
+import os
+import types
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import pytest
 
-from experiments import benchmark, launch
-from experiments.benchmarks import environments, host_environments, timing, traces, updates
+from experiments import benchmark, hyperparameters, launch, recipes, settings
+from experiments.benchmarks import environments, host_environments, road, timing, traces, updates
 from marl_offline import execution
 from marl_offline.algorithms import bc
 from marl_offline.environments import mujoco_agents
+from marl_offline.training.devices import Layout
 from tests.experiments import binaries
 
 SMALL = {"batch_size": 8, "hidden_size": 8, "num_proposals": 2, "ensemble_size": 2}
@@ -111,9 +115,80 @@ def test_a_trace_counts_a_moment_once_and_every_copy():
 
 def test_a_chunk_under_the_profiler_is_given_nothing_from_the_host(small):
   told = traces.line(1)
-  assert told["case"] == "spacql/spread/1 seeds" and told["ms"] > 0 and told["copies"] == {}
+  assert told["case"] == "spacql/spread/1 seeds" and told["ms"] > 0 and told["ms_profiled"] > 0
+  assert told["skipped"].startswith("the profiler told of no stream of a device")  # a CPU has none
   (line,) = lines("--what=trace")
   assert "this is a CPU" in line["skipped"]
+
+
+def test_what_is_profiled_is_what_is_trained_unless_somebody_says_otherwise(monkeypatch):
+  monkeypatch.setenv("XLA_FLAGS", "--xla_of_somebody=1")
+  for _ in range(2):
+    lines("--what=trace")
+    assert os.environ["XLA_FLAGS"] == f"--xla_of_somebody=1 {traces.AS_TRAINED}=true"
+  monkeypatch.setenv("XLA_FLAGS", f"{traces.AS_TRAINED}=false")
+  traces.profile_as_trained()
+  assert os.environ["XLA_FLAGS"] == f"{traces.AS_TRAINED}=false"
+
+
+def test_a_profile_without_streams_is_not_taken_for_idleness():
+  tpu = Plane("/device:TPU:0", [Stream("XLA Modules", [Event("chunk", 0, 9e6)])])
+  told = traces.summary([tpu], num_updates=2)
+  assert told == {"skipped": "the profiler told of no stream of a device, only of /device:TPU:0 XLA Modules"}
+
+
+def test_the_plain_product_is_as_large_as_what_it_is_compared_with(small, monkeypatch):
+  """On accelerators many at once, and of as many devices as the case has; a CPU's one product takes all cores."""
+  mesh = jax.sharding.Mesh(np.array(jax.devices() * 4).reshape(4, 1), ("seed", "share"))
+  for here, products, devices in ((execution.CPU, 1, 1), (execution.ACCELERATOR, 100, 4)):
+    monkeypatch.setattr(execution, "here", lambda here=here: here)
+    case = timing.matrix_product()
+    a, b = case.inputs(jax.random.key(0))
+    expected = np.asarray(a, np.float64)
+    for _ in range(products):
+      expected = expected @ np.asarray(b, np.float64)
+    np.testing.assert_allclose(case.run(a, b), expected, rtol=1e-2, atol=1e-3 * np.abs(expected).max())
+    assert timing.matrix_product_gflops(2.0) == pytest.approx(products * 2 * 32**3 / 1e9 / 2.0)
+    assert updates.accelerators(Layout(mesh=mesh)) == devices and updates.accelerators(Layout()) == 1
+    told = updates.rates(1.0, (0.0, 1.0), (0.0, 2.0), devices)
+    assert told["matmul_gflops"] == pytest.approx(devices * timing.matrix_product_gflops(2.0), abs=1e-3)
+
+
+def test_data_that_are_made_are_counted_and_their_returns_are_the_cards(monkeypatch):
+  for quality in ("random", "expert"):
+    monkeypatch.setitem(recipes.ROWS[quality], "spread", 50)
+  told = lines("--what=collect")
+  assert [line["case"] for line in told] == ["collect/spread/random", "collect/spread/expert"]
+  for line in told:
+    assert line["rows"] == 50 and line["mean_return"] == line["card"] and line["rows_per_second"] > 0
+
+
+def test_an_evaluation_is_counted_in_steps_of_all_seeds_and_episodes(small, monkeypatch):
+  def missing():
+    raise ImportError("no simulator")
+
+  monkeypatch.setitem(settings.EPISODES, "spread", 3)
+  monkeypatch.setitem(settings.TASKS, hyperparameters.CHEETAH, missing)
+  (line,) = lines("--what=evaluate")
+  assert (line["case"], line["seeds"], line["episodes"]) == ("evaluate/spread", 5, 3)
+  assert line["steps_per_second"] == pytest.approx(5 * 3 * 25 / line["ms"] * 1e3, rel=0.5)  # ms is rounded to 0.1
+
+
+def test_starts_are_timed_in_the_runs_precision_and_a_failed_one_is_one_sentence(monkeypatch):
+  monkeypatch.setitem(recipes.ROWS["medium-replay"], "spread", 50)
+  asked, done = [], types.SimpleNamespace(returncode=0, stderr="")
+
+  def run(command, **how):
+    asked.append((command, how["env"]["XLA_PYTHON_CLIENT_PREALLOCATE"]))
+    return done
+
+  monkeypatch.setattr(road.subprocess, "run", run)
+  assert [line["case"] for line in lines("--what=compile")] == ["train/spread/cold", "train/spread/warm"]
+  assert all("--precision=float32" in command and mine == "false" for command, mine in asked)
+  done.returncode, done.stderr = 2, "a warning\nerror: no accelerator is free\n"
+  status, _, err = binaries.call(benchmark.main, benchmark.FLAGS, "--what=compile")
+  told = "error: --what=compile: experiments.train ended with 2: error: no accelerator is free"
+  assert status == 2 and err.splitlines()[-1] == told
 
 
 def test_drawn_and_fed_batches_are_measured_side_by_side(monkeypatch):

@@ -7,8 +7,10 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from absl import flags
 
 from experiments import command_line, launch, provenance
+from tests.experiments import binaries
 
 
 @pytest.fixture
@@ -59,6 +61,20 @@ launch.binary(main)
   root = pathlib.Path(__file__).parents[2]
   done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=120)
   assert (done.returncode, done.stdout, done.stderr) == (130, "computes\n", "error: interrupted\n")
+
+
+def test_a_device_that_runs_out_of_memory_is_one_sentence_and_other_faults_are_not_hidden():
+  def main(words):
+    raise jax.errors.JaxRuntimeError(words)
+
+  given = flags.FlagValues()
+  status, _, err = binaries.call(lambda: main("RESOURCE_EXHAUSTED: Out of memory\nallocating"), given)
+  told = binaries.sentence(status, err)
+  assert (
+    "the device has not the memory: RESOURCE_EXHAUSTED: Out of memory allocating; train fewer seeds at once" in told
+  )
+  with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+    binaries.call(lambda: main("INTERNAL: something else"), given)
 
 
 def test_the_home_folder_of_a_flags_value(monkeypatch):

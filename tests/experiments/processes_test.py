@@ -164,7 +164,20 @@ def test_a_lost_table_is_one_sentence(monkeypatch, capsys):
   assert left.value.code == 2 and "process 1: another process ended before the end" in capsys.readouterr().err
 
 
+def test_a_run_that_another_machine_has_begun_may_take_a_while_to_be_seen(tmp_path, monkeypatch):
+  def others(table):
+    if table.now == 40:
+      (tmp_path / "config.json").touch()
+
+  table = Table(monkeypatch, others)
+  processes._await(tmp_path / "config.json")
+  assert table.now == 40
+  processes._await(tmp_path / "nothing")
+  assert table.now == 40 + processes.SEEN_SECONDS
+
+
 def test_other_flags_or_data_than_process_0s_are_one_sentence(tmp_path, monkeypatch):
+  (tmp_path / "config.json").touch()
   config = {"flags": dict.fromkeys(train_request.IDENTITY, "same") | {"set": ["batch_size=8"]}}
   config |= {"dataset": {"sha256": {"obs": "0"}, "folder": "data/d"}}
   monkeypatch.setattr(processes.runs, "read_config", lambda folder: config)

@@ -6,6 +6,7 @@ import chex
 import jax
 import numpy as np
 
+from experiments.benchmarks import traces, updates
 from marl_offline import execution
 from marl_offline.algorithms import spacql
 from marl_offline.training import chunk, devices
@@ -31,6 +32,16 @@ def train(seeds, config, layout):
   return jax.device_get((states, means)), program.as_text().count("all-reduce(")
 
 
+def trace() -> None:
+  """The benchmark of a chunk under the profiler, on all of them: it gives nothing to a device while it is measured."""
+  sizes = {"batch_size": 16, "hidden_size": 8, "num_proposals": 2, "ensemble_size": 2}
+  updates.SHAPES["spread"] = updates.SHAPES["spread"]._replace(fields=sizes)
+  updates.UPDATES_ON_ACCELERATOR = 2
+  for num_seeds in (1, 4):
+    assert traces.line(num_seeds)["ms_profiled"] > 0
+    print("traced", flush=True)
+
+
 def main() -> None:
   jax.config.update("jax_disable_most_optimizations", True)  # compiles sooner
   assert jax.local_device_count() == 8
@@ -46,6 +57,7 @@ def main() -> None:
       assert (sums > 0) == (num_seeds == 4), "seeds need nothing of each other, parts of a seed's work do"
       chex.assert_trees_all_close(several, one if num_seeds == 8 else first_four, rtol=1e-3, atol=1e-4)
       print(words, layout.in_turn, "same numbers as one device", flush=True)
+  trace()
   print("done")
 
 
