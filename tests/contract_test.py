@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from marl_offline.types import Normalizer
 from tests import games
 
 FOLDER = pathlib.Path(__file__).parents[1] / "marl_offline" / "algorithms"
@@ -88,6 +89,28 @@ def test_act_is_greedy_and_in_range(name):
   assert action.shape == (3, 2)
   np.testing.assert_array_equal(action, other)
   assert np.all(np.abs(action) <= 1)
+
+
+def standardized(batch):
+  """What games.tiny_spec's Normalizer makes of it."""
+  seen = ("state", "obs", "next_state", "next_obs")
+  return batch.replace(**{field: (getattr(batch, field) - 0.1) / 2.0 for field in seen})
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_data_and_play_are_seen_through_the_normalizer_alone(name):
+  """One that changes nothing, and a batch that is standardised already: the same update and the same actions."""
+  changes = {"normalization": "data"} if hasattr(load(name).Config(), "normalization") else {}
+  (learner, state), spec = made(name, **changes), games.tiny_spec()
+  plain_spec = dataclasses.replace(spec, normalizer=Normalizer.identity(3, 4, 12))
+  plain = load(name).make(plain_spec, dataclasses.replace(small(load(name).Config()), **changes))
+  batch, key = games.random_batch(spec, jax.random.key(1), 8), jax.random.key(2)
+  after, _ = jax.jit(learner.update)(state, batch, key, 0)
+  expected, _ = jax.jit(plain.update)(state, standardized(batch), key, 0)
+  chex.assert_trees_all_close(after, expected, rtol=1e-3, atol=1e-5)
+  action, _ = learner.act(state, learner.memory, batch.obs[0], key)
+  np.testing.assert_allclose(action, plain.act(state, plain.memory, standardized(batch).obs[0], key)[0], rtol=1e-4)
+  assert np.abs(action - plain.act(state, plain.memory, batch.obs[0], key)[0]).max() > 1e-5
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from marl_offline.algorithms import bc
 from tests import games
 
 SIZES = {"hidden_size": 16, "ensemble_size": 2, "batch_size": 128, "num_proposals": 4, "alpha": 0.01}
@@ -43,6 +44,15 @@ def final_reward(name, reward, updates=400, **changes):
     return jnp.mean(reward(fresh.obs, action))
 
   return float(run(jax.random.key(2)))
+
+
+def test_behavior_clonings_loss_is_its_distance_to_the_data():
+  learner = bc.make(games.tiny_spec(), bc.Config(hidden_size=8, batch_size=16))
+  state, batch = jax.jit(learner.init)(jax.random.key(0)), games.random_batch(games.tiny_spec(), jax.random.key(1))
+  _, metrics = jax.jit(learner.update)(state, batch, jax.random.key(2), 0)
+  played = jax.vmap(lambda obs: learner.act(state, (), obs, jax.random.key(3))[0])(batch.obs)
+  expected = jnp.mean(jnp.sum(jnp.mean(jnp.square(played - batch.action), axis=-1), axis=-1))
+  assert float(metrics["actor_loss"]) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_behavior_cloning_plays_the_datas_mean():

@@ -65,12 +65,14 @@ def test_all_policies_climb_together_where_asked(setting):
   _, _, batch = setting
   state = jax.jit(net.init)(jax.random.key(0))
   value_and_gradient = jax.jit(
-    jax.value_and_grad(lambda actors: joint_critic.joint_actor_loss(net, actors, state.critics, batch, 0.0))
+    jax.value_and_grad(lambda actors: joint_critic.joint_actor_loss(net, actors, state.critics, batch, 1e3))
   )
   loss, first = value_and_gradient(state.actors)
   action = net.actor(state.actors, batch.obs)[:, None]
   q = net.critic(state.critics, *net.inputs.queries(batch.state, action))[0]
-  np.testing.assert_allclose(loss, -jnp.mean(q), rtol=1e-5)
+  penalty = 1e3 * jnp.mean(jnp.sum(jnp.mean(jnp.square(action[:, 0]), axis=-1), axis=-1))
+  np.testing.assert_allclose(loss, penalty - jnp.mean(q), rtol=1e-5)
+  assert penalty > 1e-3
   _, second = value_and_gradient(jax.tree.map(lambda leaf: leaf.at[1:].multiply(2.0), state.actors))
   assert differences(jax.tree.map(lambda a: a[0], first), jax.tree.map(lambda a: a[0], second)) > 1e-6
 
@@ -165,6 +167,15 @@ def test_three_sources_keep_the_density_of_their_own_noise(setting):
     density = -0.5 * np.sum(np.square(noise), -1) - 2 * np.log(0.2 * np.sqrt(2 * np.pi))
     assert inside.mean() > 0.9
     np.testing.assert_allclose(drawn.log_prob[:, first : first + 6][inside], density[inside], rtol=1e-3, atol=1e-3)
+
+
+def test_proposals_around_the_policies_are_actions(setting):
+  net, state, batch = setting
+  wide = dataclasses.replace(CONFIG, proposal_noise=2.0)
+  drawn = proposals.three_sources(jax.random.key(0), net, state.actors, batch, wide)
+  corners = np.abs(drawn.action) == 1.0  # of a normal number of std 2, 62 % lie beyond
+  np.testing.assert_allclose([corners[:, :6].mean(), corners[:, 6:].mean()], [0.0, 0.62], atol=0.05)
+  assert np.abs(drawn.action).max() == 1.0
 
 
 def test_act_and_training_apply_the_same_normalizer(setting):
