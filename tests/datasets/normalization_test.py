@@ -33,6 +33,15 @@ def test_a_constant_far_from_zero_is_constant():
   np.testing.assert_array_equal(normalization.fit(transitions.Episodes(**fields)).obs_scale, 1.0)
 
 
+def test_what_varies_by_rounding_alone_is_constant():
+  """A float32 near a million moves in sixteenths."""
+  fields = made.episodes((50,), obs_size=1).arrays()
+  for step, scale in ((1 / 16, 1.0), (16.0, 8.0)):
+    rounded = 1e6 + step * (np.arange(50) % 2)
+    fields["obs"] = np.broadcast_to(rounded[:, None, None], fields["obs"].shape).astype(np.float32)
+    np.testing.assert_allclose(normalization.fit(transitions.Episodes(**fields)).obs_scale, scale, rtol=1e-6)
+
+
 def test_spec_has_the_sizes():
   spec = normalization.spec(transitions.from_episodes(made.episodes((3,), num_agents=4, obs_size=5, action_size=1)))
   assert (spec.num_agents, spec.obs_size, spec.action_size, spec.state_size) == (4, 5, 1, 20)

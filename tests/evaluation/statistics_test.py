@@ -46,6 +46,13 @@ def test_interval_repeats_and_holds_the_iqm():
   assert statistics.iqm_interval(x, "seed", confidence=0.5)[0] > low
 
 
+def test_the_interval_is_of_percentiles_and_so_stays_among_the_numbers():
+  """Mirrored at the estimate, as the basic bootstrap's, it would reach below all of them here."""
+  low, high = statistics.iqm_interval(Named(np.array([0.0, 0.0, 0.0, 0.0, 90.0]), ("seed",)), over="seed")
+  # of 5 draws 2 or more are the 90 with probability 0.26, and then one at least of the middle three
+  assert (low, high) == (0.0, 60.0)
+
+
 def test_interval_of_a_difference_by_hand():
   # variances 2 and 2 of two entries each: standard error sqrt(2/2 + 2/2), 2 degrees of freedom, t = 4.302653
   x, y = (Named(np.array(values), ("seed",)) for values in ([1.0, 3.0], [0.0, 2.0]))
