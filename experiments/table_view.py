@@ -196,14 +196,15 @@ def colors(names: Sequence[str]) -> dict[str, str]:
 
 
 def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
-  """A panel a task; over the data sets every seed as a dot, the mean as a bar, the paper's number as a cross."""
+  """A panel a task, one above the other; over the data sets each seed as a dot, the mean as a bar, the paper's number
+  as a cross."""
   from matplotlib.figure import Figure
 
   names = list(dict.fromkeys(label(cell) for cell in found))
   tasks = sorted({cell["task"] for cell in found})
-  figure = Figure(figsize=(1.5 + 1.0 * max(4, len(names)) * len(tasks), 4.6), layout="constrained")
+  figure = Figure(figsize=(1.5 + 1.0 * max(4, len(names)), 1.0 + 3.6 * len(tasks)), layout="constrained")
   color = colors(names)
-  for axes, task in zip(figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0], tasks, strict=True):
+  for axes, task in zip(figure.subplots(len(tasks), 1, sharey=True, squeeze=False)[:, 0], tasks, strict=True):
     rows = sorted((cell for cell in found if cell["task"] == task), key=order)
     places = list(dict.fromkeys(cell["dataset"]["name"] for cell in rows))
     for cell in rows:
@@ -224,7 +225,7 @@ def draw(path: pathlib.Path, found: Sequence[dict[str, Any]]) -> None:
     axes.set_title(task)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-  figure.axes[0].set_ylabel("normalised score (0 random, 100 expert)")
+  figure.supylabel("normalised score (0 random, 100 expert)", fontsize=10)
   shown = [figure.axes[0].plot([], [], "s", color=color[name])[0] for name in names]
   shown += [figure.axes[0].plot([], [], "x", color="black")[0], figure.axes[0].plot([], [], "--", color="black")[0]]
   words = [*names, "paper, on its own data", "data set's mean"]

@@ -11,14 +11,14 @@ from tests.experiments import binaries
 
 MPE = pathlib.Path(__file__).parents[2] / "results" / "mpe"
 ALGORITHMS = "spacql,icql_qs,cfcql,macql,icql,omar,matd3_bc,iql,awac,maicq,bc"
-GRID = (f"--cells={MPE / 'cells'}", "--qualities=random,medium-replay,medium,expert")
+GRID = (f"--cells={MPE / 'cells'}", "--tasks=spread", "--qualities=random,medium-replay,medium,expert")
 NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 @pytest.mark.parametrize(
   ("binary", "flags", "name"),
   [
-    (main_table, ("--show", f"--algorithms={ALGORITHMS}", "--tasks=spread", "--num_seeds=3"), "table"),
+    (main_table, ("--show", f"--algorithms={ALGORITHMS}", "--tasks=spread,tag", "--num_seeds=3"), "table"),
     (ablation_table, ("--show", "--study=control", "--num_seeds=5"), "control"),
     (weights_figure, ("--show", "--num_seeds=2"), "weights"),
     (uncertainty_figure, ("--show", "--num_seeds=1"), "uncertainty"),
