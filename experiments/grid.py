@@ -208,7 +208,7 @@ def begun(runs_dir: pathlib.Path, cell: Cell) -> list[list[int]]:
   name = re.compile(re.escape(cell.name) + r"-s(\d+)(?:-(\d+))?")
   found = [name.fullmatch(path.name) for path in sorted(runs_dir.glob("*-s*"))]
   spans = [range(int(match[1]), int(match[2] or match[1]) + 1) for match in found if match]
-  return sorted((list(span) for span in spans), key=len, reverse=True)
+  return sorted((list(span) for span in spans if span), key=len, reverse=True)
 
 
 def cut(block: list[int], begun: Iterable[list[int]]) -> list[list[int]]:

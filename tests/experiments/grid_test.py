@@ -22,7 +22,7 @@ def test_seeds_that_were_begun_together_stay_together():
 
 
 def test_runs_of_a_cell_are_known_by_their_folders(tmp_path):
-  others = (f"{CELL.name}-s", f"{CELL.name}-set-s0", f"x{CELL.name}-s0", f"{CELL.name}-s0-1-2")
+  others = (f"{CELL.name}-s", f"{CELL.name}-set-s0", f"x{CELL.name}-s0", f"{CELL.name}-s0-1-2", f"{CELL.name}-s5-2")
   for name in (f"{CELL.name}-s0", f"{CELL.name}-s3-4", *others):
     (tmp_path / name).mkdir()
   assert grid.begun(tmp_path, CELL) == [[3, 4], [0]]

@@ -138,7 +138,7 @@ def test_each_seed_may_have_a_data_set_of_its_own(tmp_path):
       tmp_path / "alone", f"--datasets={tmp_path}/spread-random-omar{seed}", f"--num_seeds={seed + 1}"
     )
     assert status == 0, err
-    (path,) = (tmp_path / "alone" / "out" / "cells").glob(f"*omar{seed}-*")
+    (path,) = (tmp_path / "alone" / "out" / "cells").glob(f"*omar{seed}-*.json")
     assert cells.load(path)["curve"][seed] == pytest.approx(cell["curve"][seed], rel=1e-5)
   assert "nothing to train" in table(tmp_path, datasets, "--num_seeds=3")[1]
   told = binaries.sentence(*table(tmp_path, datasets, "--num_seeds=4")[::2])
