@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given, settings, strategies
+from hypothesis.extra import numpy as numpy_strategies
 
 from marl_offline.collection import mappo, online, policies, record
 from marl_offline.environments import particle_tasks
@@ -115,6 +116,17 @@ def test_a_library_comes_back_as_it_was_saved(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, loaded.actor(0), library.actor(0))
   with pytest.raises(FileNotFoundError):
     policies.load("tag", tmp_path)
+
+
+@given(numpy_strategies.arrays(np.uint16, numpy_strategies.array_shapes(min_dims=1, max_dims=3, max_side=4)))
+def test_packing_keeps_every_number_of_half_precision(bits):
+  weights = bits.view(np.float16)
+  with np.errstate(invalid="ignore"):  # a signalling nan
+    back = policies.unpacked(policies.packed(weights.astype(np.float32)))
+    np.testing.assert_array_equal(back, weights.astype(np.float32))
+  for wrong in (weights, np.zeros((3, 1), np.uint8), np.zeros(2, np.uint8)):
+    with pytest.raises(ValueError, match=r"belongs"):
+      policies.unpacked(wrong)
 
 
 @pytest.mark.parametrize("name", ["spread_mappo", "tag", "world"])
