@@ -9,6 +9,7 @@ package; --from_scratch trains them anew first. `--quality all` makes the four o
 
 writes data/spread-random_kappa0.25-v1, a quality of its own (see marl_offline/collection/coupled.py). Robots have
 medium-expert too, and decentralized: a data set of each agent, without the others' actions; all makes these as well.
+Of a task of your own, by its module's dotted name, uniform play (--quality random) is made.
 """
 
 import os
@@ -27,7 +28,9 @@ from marl_offline.environments.api import HostEnvironment, PureEnvironment, obse
 from marl_offline.evaluation import scores
 
 FLAGS = flags.FlagValues()
-TASK = flags.DEFINE_string("task", "spread", "task to play: " + ", ".join(settings.TASKS), flag_values=FLAGS)
+TASK = flags.DEFINE_string(
+  "task", "spread", "task to play: " + ", ".join(settings.TASKS) + ", or your own by its dotted name", flag_values=FLAGS
+)
 QUALITY = flags.DEFINE_string(
   "quality",
   "medium-replay",
@@ -69,8 +72,8 @@ RENAME = flags.DEFINE_string(
 VERSION = flags.DEFINE_string(
   "version",
   None,
-  "of spread: v1 is by MAPPO, whose agents share a network; v2, the default, by MATD3, with a network for each agent, "
-  "as the papers'. Other tasks, random and coupled data and fixed roles have v1 alone",
+  "of particle tasks: v1 is by MAPPO, whose agents share a network; v2, the default, by MATD3, with a network for each "
+  "agent, as the papers'. Robots, random and coupled data and fixed roles have v1 alone",
   flag_values=FLAGS,
 )
 REFERENCES = flags.DEFINE_bool(
@@ -150,7 +153,7 @@ def make(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path:
   storage.save(
     folder,
     episodes,
-    task=task,
+    task=environment.name if "." in task else task,
     quality=recipe.name,
     version=recipe.full_version,
     environment={
@@ -162,7 +165,7 @@ def make(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path:
     seed=recipe.seed,
     source="collected by experiments.collect",
     licence=LICENCE,
-    normalized_mean=float(scores.normalized(task, mean)) if task in scores.REFERENCES else None,
+    normalized_mean=float(scores.normalized(task, mean)) if "." in task or task in scores.REFERENCES else None,
     extra=extra,
   )
   return folder
@@ -218,8 +221,10 @@ def references(task: str) -> dict[str, float]:
   player.
 
   Raises:
-    UserError: of a robot whose policies do not ship.
+    UserError: of a robot whose policies do not ship, or a task of somebody's own.
   """
+  if "." in task:
+    raise runs.UserError(f"--references: what scores 0 and 100 in {task} is what its REFERENCE says")
   environment = runs.environment_of(task)
   if isinstance(environment, HostEnvironment):
     shelf = open_library(environment, task, "", 0, from_scratch=False)
@@ -242,7 +247,9 @@ def references(task: str) -> dict[str, float]:
 def main() -> None:
   """The binary: checks the names, makes the data sets, says where they are."""
   launch.multiply_in("float32")
-  task = runs.choose("task", TASK.value, settings.TASKS)
+  task = TASK.value
+  if "." not in task:
+    runs.choose("task", task, settings.TASKS, "; or a module of your own by its dotted name")
   if REFERENCES.value:
     print(f"{task}: {references(task)}")
     return

@@ -24,6 +24,8 @@ from marl_offline.training import checkpoints
 BY_MAPPO = {"hopper_3x1": 200, "ant_2x4": 600}  # rounds of 8,192 steps each
 ROUNDS = {  # of MATD3, of 20 steps each
   "spread": 45_000,
+  "tag": 60_000,
+  "world": 60_000,
   "halfcheetah_2x3": 7_500,
   "halfcheetah_6x1": 10_000,
   "walker2d_2x3": 20_000,
@@ -33,7 +35,7 @@ KEEP_EVERY = 300.0  # seconds
 
 def config_of(task: str) -> matd3.Config:
   """MATD3's settings; the discount of a task of 25 steps is that of all others' training on it."""
-  return matd3.Config(gamma=0.95) if task == "spread" else matd3.Config()
+  return matd3.Config(gamma=0.95) if task in settings.PAPER_TASKS else matd3.Config()
 
 
 def policy_of(environment: HostEnvironment):

@@ -17,16 +17,17 @@ for _quality, _rows in ROWS.items():  # OMAR's files hold 460,000 for HalfCheeta
   _rows |= dict.fromkeys(settings.MUJOCO_TASKS, 460_000 if _quality == "medium-replay" else 1_000_000)
 # One number for all of them, so that only the agents differ; a million rows of ten agents would be 2.5 GB.
 ROWS["random"] |= dict.fromkeys(settings.MORE_AGENTS, 250_000)
+OWN_ROWS = 250_000  # of random play in a task of somebody's own, or the whole episodes in them
 BY_SCRIPT = ("medium", "expert")  # what fixed_roles.py plays
-APART = ("spread",)  # tasks with policies of both learners
+APART = settings.PAPER_TASKS  # tasks with policies of both learners
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
   """A data set to be made.
 
-  version: None is the newest. v1 of the particle tasks is by MAPPO, whose agents share a network; v2 of spread is by
-  MATD3, with a network for each agent, as the papers' are. All else, such as random and coupled data, has v1 alone.
+  version: None is the newest. v1 of the particle tasks is by MAPPO, whose agents share a network; v2 is by MATD3, with
+  a network for each agent, as the papers' are. All else, such as random and coupled data, has v1 alone.
   """
 
   task: str
@@ -83,8 +84,8 @@ class Recipe:
     return f"{self.task}_mappo" if self.task in APART and self.plain_version == "v1" else self.task
 
   def folder(self, data_dir: str | os.PathLike) -> pathlib.Path:
-    """Where it lies."""
-    return storage.folder_of(data_dir, self.task, self.name, self.full_version)
+    """Where it lies; that of somebody's own task is named by its module alone, without its packages."""
+    return storage.folder_of(data_dir, self.task.rpartition(".")[2], self.name, self.full_version)
 
   def parts(self) -> list["Recipe"]:
     """Itself; or, where the quality is a data set of each agent, one of each."""
@@ -96,9 +97,10 @@ class Recipe:
     """How many rows it shall have.
 
     Raises:
-      UserError: rows is not positive, or of a particle task no multiple of the episode's length.
+      UserError: rows is not positive, or, but for the robots, no multiple of the episode's length.
     """
-    wanted = ROWS["random" if self.roles else self.quality][self.task] if self.rows is None else self.rows
+    standard = ROWS["random" if self.roles else self.quality].get(self.task) or max(OWN_ROWS // horizon, 1) * horizon
+    wanted = standard if self.rows is None else self.rows
     any_length = self.task in settings.MUJOCO_TASKS
     if any_length and wanted <= 0:
       raise UserError(f"rows={wanted} must be at least 1")
@@ -116,7 +118,9 @@ class Recipe:
     by_script = quality in BY_SCRIPT and task in ("spread", *settings.MORE_AGENTS) and kappa is None
     if self.roles and not by_script:
       raise UserError("--fixed_roles is of spread and spread_n, --quality=medium or expert, without --kappa")
-    if task not in ROWS[quality] and not self.roles:
+    if "." in task and quality != "random":
+      raise UserError(f"--quality={quality} of {task}: of a task of your own --quality=random alone is made here")
+    if task not in ROWS[quality] and not self.roles and "." not in task:
       raise UserError(f"--quality={quality} of {task}: no policies are known for it; --quality=random needs none")
     if self.rename not in (None, *NAMINGS):
       raise UserError(f"--rename={self.rename} is not known; known: {', '.join(NAMINGS)}")
@@ -125,7 +129,7 @@ class Recipe:
         f"--rename={self.rename} of {task} {quality}: only spread's medium-replay, medium and expert are renamed, each "
         "by a command of its own, without --kappa and --fixed_roles"
       )
-    if kappa is not None and task in settings.MUJOCO_TASKS:
+    if kappa is not None and (task in settings.MUJOCO_TASKS or "." in task):
       raise UserError(f"--kappa is of the particle tasks; agents of {task} act independently")
     if kappa is not None and not 0 <= kappa <= 1:
       raise UserError(f"--kappa={kappa} must lie in [0, 1]")

@@ -144,6 +144,16 @@ STUDIES = {
     qualities=("medium-replay", "medium", "expert"),
     data=({"version": "v1"},),
   ),
+  "shared_networks_tag": Study(
+    "The table on data of tag's agents that share a network, v1, MAPPO's; v2, as everywhere else, is MATD3's.",
+    (
+      *as_they_are("spacql", "icql_qs", "cfcql", "macql", "matd3_bc", "iql", "awac", "maicq", "bc"),
+      ("spacql", ("ensemble_size=2",)),
+    ),
+    task="tag",
+    qualities=("medium-replay", "medium", "expert"),
+    data=({"version": "v1"},),
+  ),
   "shared_protocols": Study(
     "What the released code's minibatches and layer normalization do to the expert scores on v1.",
     as_they_are(*OPERATORS),

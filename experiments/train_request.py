@@ -213,7 +213,7 @@ def checked_run(given: dict[str, Any]) -> settings.Run:
   if "." not in given["task"] and given["task"] not in scores.REFERENCES:
     raise UserError(f"--task={given['task']} cannot be scored: what scores 0 and 100 on it is not known here yet")
   if "." in given["task"] and not given["dataset"]:
-    told = "is not ours, and no data of it are made here; --dataset (of tables: --datasets) takes yours"
+    told = "is not ours: --dataset (of tables: --datasets) says on what; experiments.collect makes random play of it"
     raise UserError(f"--task={given['task']} {told}")
   run = settings.PROTOCOLS[given["protocol"]](given["algorithm"], given["task"], given["quality"])
   for item in given["set"]:

@@ -19,8 +19,11 @@ REPLAY_SNAPSHOTS = 10  # weights of that many robots' policies stay within a few
 # Mean returns that the qualities aim at, those of published data as tallied by OG-MARL. spread and HalfCheetah 2x3:
 # OMAR's, for HalfCheetah's expert the return that scores 100 there. 6x1, Hopper and Ant: OMIGA's, HalfCheetah's expert
 # raised to OMAR's. Robots' were made with MuJoCo 2.0, where the same policies return something else. Walker2d: ours.
+# tag and world have a prey of ours: their levels are what v1's data return, tag's expert what MATD3 gets to (85.5).
 LEVELS = {
   "spread": {"medium-replay": 203.7, "medium": 273.4, "expert": 531.0},
+  "tag": {"medium-replay": 0.0, "medium": 57.7, "expert": 84.5},
+  "world": {"medium-replay": -1.5, "medium": 39.8, "expert": 50.9},
   "halfcheetah_2x3": {"medium-replay": 423.5, "medium": 1568.9, "expert": 3568.8},
   "halfcheetah_6x1": {"medium-replay": 655.8, "medium": 1425.7, "expert": 3568.8},
   "hopper_3x1": {"medium-replay": 746.4, "medium": 723.6, "expert": 2452.0},

@@ -74,7 +74,7 @@ def record(environment: PureEnvironment, behaviors: Sequence[Behavior], seed: in
   """Plays every behavior's episodes, one behavior after the other, with a bar.
 
   Raises:
-    ValueError: a task whose episodes may end early, or no episodes.
+    ValueError: no episodes.
   """
   total = sum(behavior.episodes for behavior in behaviors)
   if total <= 0:
@@ -86,13 +86,25 @@ def record(environment: PureEnvironment, behaviors: Sequence[Behavior], seed: in
       while left:
         count, key = min(left, COPIES), jax.random.fold_in(run_key, call)
         played = _play(environment, jax.tree.map(jnp.float32, behavior._replace(episodes=0)), key)
-        parts.append({name: np.asarray(array)[:count] for name, array in played.items()})
+        parts.append(_whole({name: np.asarray(array)[:count] for name, array in played.items()}))
         left, call = left - count, call + 1
         bar.update(count)
-  if any(part["terminated"].any() or part["truncated"][:, :-1].any() for part in parts):
-    raise ValueError(f"{environment.name} ends episodes early; record keeps whole episodes only")
-  joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-  flat = {
-    name: array if name.startswith("final") else array.reshape(-1, *array.shape[2:]) for name, array in joined.items()
-  }
-  return storage.from_arrays(**flat)
+  return storage.from_arrays(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _whole(played: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """The fields of storage.from_arrays: each episode up to its end or the time limit. played: see _play, [C, T, ...]."""
+  ended = played["terminated"] | played["truncated"]
+  last = np.where(ended.any(axis=1), ended.argmax(axis=1), ended.shape[1] - 1)
+  each = np.arange(len(last))
+  truncated = played["truncated"].copy()
+  truncated[each, last] |= ~played["terminated"][each, last]
+  kept = np.arange(ended.shape[1]) <= last[:, None]
+  fields = {name: played[name][kept] for name in ("obs", "action", "terminated")} | {"truncated": truncated[kept]}
+  reward = played["reward"]
+  if reward.ndim == 2:  # one of all is each one's
+    reward = reward[..., None]
+  fields["reward"] = np.broadcast_to(reward, played["obs"].shape[:3])[kept]
+  for name in ("obs", "action"):  # what follows the last step
+    fields[f"final_{name}"] = np.concatenate([played[name], played[f"final_{name}"][:, None]], axis=1)[each, last + 1]
+  return fields

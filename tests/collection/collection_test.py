@@ -129,7 +129,7 @@ def test_packing_keeps_every_number_of_half_precision(bits):
       policies.unpacked(wrong)
 
 
-@pytest.mark.parametrize("name", ["spread_mappo", "tag", "world"])
+@pytest.mark.parametrize("name", ["spread_mappo", "tag_mappo", "world_mappo"])
 def test_the_shipped_libraries_fit_their_environments(name):
   environment, library = getattr(particle_tasks, name.split("_")[0])(), policies.load(name)
   assert library.facts["environment"]["version"] == environment.version
@@ -141,8 +141,9 @@ def test_the_shipped_libraries_fit_their_environments(name):
     assert mappo.mean_action(library.actor(mixture[0][0]), obs).shape == (3, 2)
 
 
-def test_the_shipped_library_of_version_2_has_a_network_for_each_agent():
-  environment, library = particle_tasks.spread(), policies.load("spread")
+@pytest.mark.parametrize("name", ["spread", "tag", "world"])
+def test_the_shipped_library_of_version_2_has_a_network_for_each_agent(name):
+  environment, library = getattr(particle_tasks, name)(), policies.load(name)
   assert library.facts["environment"]["version"] == environment.version
   assert {"medium-replay", "medium", "expert"} <= set(library.facts["qualities"])
   leaves = jax.tree.leaves(library.actors)
@@ -169,6 +170,30 @@ def test_a_recording_holds_whole_episodes_with_their_true_ends(recorded):
   # the behavior policy is asked at the final observation; without noise its answer is its mean action
   np.testing.assert_allclose(episodes.final_action[30:], mappo.mean_action(actor, episodes.final_obs[30:]), atol=1e-5)
   assert (np.abs(episodes.final_action[:30]) > 0).all() and (np.abs(episodes.action) <= 1).all()
+
+
+def test_episodes_end_where_the_task_says_so_and_at_the_time_limit_at_the_latest():
+  # The world counts steps and ends by itself after 2, 3, ... of them; its limit, which it does not tell, is 4.
+  def step(world, action, key):
+    return (world[0] + 1, world[1]), world[0], world[0] + 1 == world[1], False
+
+  environment = particle_tasks.spread()._replace(
+    name="count",
+    horizon=4,
+    reset=lambda key: (0.0, jax.random.randint(key, (), 2, 8).astype(float)),
+    observe=lambda world: jnp.full((3, 18), world[0]),
+    step=step,
+  )
+  episodes = record.record(environment, [record.Behavior(None, 1.0, 60)], seed=0)
+  ends = np.flatnonzero(episodes.terminated | episodes.truncated)
+  lengths = np.diff(ends, prepend=-1)
+  assert set(lengths) == {2, 3, 4} and len(lengths) == 60
+  assert episodes.terminated[ends][lengths < 4].all() and episodes.truncated[ends][lengths == 4].any()
+  assert (episodes.terminated[ends] != episodes.truncated[ends]).all()
+  counted = np.concatenate([np.arange(length) for length in lengths])
+  np.testing.assert_array_equal(episodes.obs[:, 0, 0], counted)
+  np.testing.assert_array_equal(episodes.reward, np.repeat(counted[:, None], 3, axis=1))  # a shared one is everybody's
+  np.testing.assert_array_equal(episodes.final_obs[:, 0, 0], lengths)
 
 
 def test_a_recording_is_made_again_from_its_seed(recorded):

@@ -5,7 +5,8 @@ import types
 
 import pytest
 
-from experiments import compare, evaluate, stuck_policies, train, train_request
+from experiments import collect, compare, evaluate, stuck_policies, train, train_request
+from marl_offline.datasets import storage
 from tests.evaluation import host_rollouts_test
 from tests.experiments import binaries, own_task
 
@@ -62,11 +63,29 @@ def test_from_training_to_the_film(data, tmp_path, monkeypatch):
   assert f"the checkpoint is of task '{NAME}', which is not here" in binaries.sentence(status, err)
 
 
+def test_random_play_of_it_is_collected_and_trained_on(tmp_path):
+  given = (f"--task={NAME}", "--quality=random", f"--data_dir={tmp_path}")
+  folder = tmp_path / "own_task-random-v1.rows300"
+  assert str(folder) in call(collect, collect.FLAGS, *given, "--rows=300")
+  episodes, card = storage.load(folder)
+  assert episodes.num_episodes == 100 and abs(card["normalized_mean"]) < 20.0  # of a return of 3 and a deviation of 1
+  run = f"--run_dir={tmp_path / 'run'}"
+  call(train, train_request.FLAGS, given[0], "--quality=random", f"--dataset={folder}", *TINY, run)
+  for wrong, words in {
+    "--rows=301": "must be a positive multiple of 3, the length of an episode",
+    "--quality=expert": "of a task of your own --quality=random alone is made here",
+    "--kappa=0.5": "--kappa is of the particle tasks",
+    "--references": f"what scores 0 and 100 in {NAME} is what its REFERENCE says",
+  }.items():
+    status, _, err = binaries.call(collect.main, collect.FLAGS, *given, wrong)
+    assert words in binaries.sentence(status, err)
+
+
 def test_what_is_no_task_is_one_sentence(data, tmp_path, monkeypatch):
   run = f"--run_dir={tmp_path / 'run'}"
   assert "--task no.such: cannot be imported: No module named 'no'" in refused("--task=no.such", data, run)
   assert "--task tests.games: has no make and no REFERENCE" in refused("--task=tests.games", data, run)
-  assert f"--task={NAME} is not ours, and no data of it are made here" in refused(f"--task={NAME}", run)
+  assert f"--task={NAME} is not ours: --dataset (of tables: --datasets) says on what" in refused(f"--task={NAME}", run)
   binaries.make_data("spread", "random", tmp_path)
   other = f"--dataset={tmp_path / 'spread-random-v1'}"
   assert "was made for task 'spread' where the environment push" in refused(

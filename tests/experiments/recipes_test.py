@@ -21,7 +21,8 @@ NAMES = [
     "spread_mappo",
   ),
   (Recipe("spread", "random"), "spread-random-v1", None),
-  (Recipe("tag", "medium"), "tag-medium-v1", "tag"),
+  (Recipe("tag", "medium"), "tag-medium-v2", "tag"),
+  (Recipe("world", "medium", version="v1"), "world-medium-v1", "world_mappo"),
   (Recipe("spread_5", "random"), "spread_5-random-v1", None),
   (Recipe("walker2d_2x3", "expert"), "walker2d_2x3-expert-v1", "walker2d_2x3"),
 ]
