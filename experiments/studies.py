@@ -161,6 +161,14 @@ STUDIES = {
     data=({"version": "v1"},),
     protocols=("paper", "fixed_minibatches", "released_code", "layer_norm"),
   ),
+  "tag_expert": Study(
+    "Why do conservative algorithms stay far below the policies that made tag's expert data: the weight of the penalty "
+    "(the papers' is 2 there), the step size (0.001; spread's is 0.01), minibatches, batch statistics?",
+    (*as_they_are("cfcql", "icql_qs"), ("cfcql", ("alpha=0.5",)), ("cfcql", ("learning_rate=0.01",))),
+    task="tag",
+    qualities=("expert",),
+    protocols=("paper", "fixed_minibatches", "layer_norm"),
+  ),
   "alpha": Study(
     "CFCQL's conservative weight on world: its paper's figure 5.",
     tuple(("cfcql", (f"alpha={alpha}",)) for alpha in (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)),
