@@ -18,7 +18,7 @@ NUMBER = re.compile(r"-?\d+\.\d+")
 @pytest.mark.parametrize(
   ("binary", "flags", "name"),
   [
-    (main_table, ("--show", f"--algorithms={ALGORITHMS}", "--tasks=spread,tag", "--num_seeds=3"), "table"),
+    (main_table, ("--show", f"--algorithms={ALGORITHMS}", "--tasks=spread,tag,world", "--num_seeds=3"), "table"),
     (ablation_table, ("--show", "--study=control", "--num_seeds=5"), "control"),
     (weights_figure, ("--show", "--num_seeds=2"), "weights"),
     (uncertainty_figure, ("--show", "--num_seeds=1"), "uncertainty"),
