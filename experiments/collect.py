@@ -9,7 +9,8 @@ package; --from_scratch trains them anew first. `--quality all` makes the four o
 
 writes data/spread-random_kappa0.25-v1, a quality of its own (see marl_offline/collection/coupled.py). Robots have
 medium-expert too, and decentralized: a data set of each agent, without the others' actions; all makes these as well.
-Of a task of your own, by its module's dotted name, uniform play (--quality random) is made.
+Of a task of your own, by its module's dotted name, uniform play (--quality random) is made: as many episodes as fill
+the rows if none ends early.
 """
 
 import os

@@ -99,8 +99,11 @@ class Recipe:
     Raises:
       UserError: rows is not positive, or, but for the robots, no multiple of the episode's length.
     """
-    standard = ROWS["random" if self.roles else self.quality].get(self.task) or max(OWN_ROWS // horizon, 1) * horizon
-    wanted = standard if self.rows is None else self.rows
+    wanted = self.rows
+    if wanted is None and "." in self.task:
+      wanted = max(OWN_ROWS // horizon, 1) * horizon
+    elif wanted is None:
+      wanted = ROWS["random" if self.roles else self.quality][self.task]
     any_length = self.task in settings.MUJOCO_TASKS
     if any_length and wanted <= 0:
       raise UserError(f"rows={wanted} must be at least 1")
