@@ -131,6 +131,12 @@ def test_arrays_that_are_no_data_set(field, change, words):
   refused(lambda: storage.check(broken), *words)
 
 
+def test_a_final_state_of_another_size_is_refused():
+  sound = made.episodes(with_state=True)
+  broken = dataclasses.replace(sound, final_state=sound.final_state[:, :4])
+  refused(lambda: storage.check(broken), "final_state: has 4 state components where state has 5")
+
+
 def test_arrays_without_final_action():
   fields = made.episodes((2, 2), terminated=[True, True]).arrays()
   del fields["final_action"]
