@@ -52,7 +52,7 @@ def checked(environment: PureEnvironment, reward, terminated, truncated) -> tupl
 def episode_return(environment, act, state, key, memory=()) -> jax.Array:
   """mean_i sum_t r_i,t of one episode: the agents' mean, as the particle tasks' published scores are. -> []."""
   _, reward, alive = _play(environment, act, state, key, memory)
-  return jnp.sum(jnp.mean(reward, axis=-1) * alive)
+  return jnp.sum(jnp.where(alive, jnp.mean(reward, axis=-1), 0.0))  # what comes after an end may be no number
 
 
 def episode_returns(environment, act, state, key, num_episodes, memory=()) -> jax.Array:

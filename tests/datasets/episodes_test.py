@@ -142,6 +142,8 @@ def test_arrays_without_final_action():
   del fields["final_action"]
   made_of = storage.from_arrays(**fields)
   np.testing.assert_array_equal(made_of.final_action, made_of.action[made_of.last()])  # stands in
+  both = storage.from_arrays(**fields | {"truncated": fields["terminated"]})  # where both hold, terminated counts
+  np.testing.assert_array_equal(both.final_action, made_of.final_action)
   fields |= {"terminated": np.array([0, 1, 0, 0]), "truncated": np.array([0, 0, 0, 1])}
   refused(lambda: storage.from_arrays(**fields), "final_action", "row 3", "partial replacement")
 

@@ -34,6 +34,13 @@ def test_nothing_is_earned_after_an_end():
   assert rewards.shape == (2, tiny.AGENTS)
   np.testing.assert_array_equal(worlds["time"], [0, 1, 2])
 
+  def step(*given):  # an environment may go to pieces where nobody looks any more
+    world, reward, *ends = environment.step(*given)
+    return world, jnp.where(world["time"] > 2, jnp.nan, reward), *ends
+
+  broken = environment._replace(step=step)
+  np.testing.assert_allclose(rollouts.episode_return(broken, constant, jnp.array(0.5), jax.random.key(0)), 2.0)
+
 
 def test_memory_is_carried():
   # actions 0, 1, ..., 5 and agents' own 0 and 1: (15 + 15 + 6) / 2 = 18.
