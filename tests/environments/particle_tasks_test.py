@@ -72,6 +72,25 @@ def test_spread_reward_by_hand():
   np.testing.assert_allclose(scenario.rewards(state), [11.0, 11.0, 16.0], rtol=1e-5)
 
 
+@pytest.mark.parametrize(("scenario", "touch", "bite"), [(SCENARIOS[1], 0.125, 10.0), (SCENARIOS[2], 0.12, 5.0)])
+def test_predators_bite_at_the_sum_of_the_radii(scenario, touch, bite):
+  scenario = scenario()
+  for gap, bitten in ((touch - 1e-3, bite), (touch + 1e-3, 0.0)):
+    agents = [(gap, 0.0), (0.0, 2.0), (0.0, -2.0), (0.0, 0.0)]  # the two others 2 away
+    state = at_rest(scenario, agents, landmark=lambda j: (50.0 + j, 0.0))
+    np.testing.assert_allclose(scenario.rewards(state)[:3], [bitten - 0.1 * (gap + 4.0)] * 3, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("gap", "eaten"), [(0.074, 2.0), (0.076, 0.0)])
+def test_the_prey_eats_the_food_that_it_touches(gap, eaten):
+  # Predators 1, 2 and 2 away: 0.1 * 5. Food at the gap, whose distance earns 0.05 of it, and 3 away.
+  scenario = particle_tasks.world_scenario()
+  landmarks = [(50.0, 0.0), (gap, 0.0), (0.0, 3.0), (60.0, 0.0), (70.0, 0.0)]
+  agents = [(-1.0, 0.0), (0.0, 2.0), (0.0, -2.0), (0.0, 0.0)]
+  state = at_rest(scenario, agents, landmark=lambda j: landmarks[j])
+  np.testing.assert_allclose(scenario.rewards(state)[3], 0.5 + eaten + 0.05 * gap, rtol=1e-5)
+
+
 def test_bodies_in_one_spot_stay_finite():
   scenario = particle_tasks.tag_scenario()
   state = at_rest(scenario, [(0.0, 0.0)] * 4, landmark=lambda j: (0.0, 0.0))
@@ -101,7 +120,7 @@ def test_episodes_are_cut_after_25_steps_and_never_terminate(task):
     assert 150 < jnp.mean(jnp.sum(reward[:, :25], axis=1)) < 172
 
 
-@pytest.mark.parametrize("num_agents", [1, 2, 3, 5, 12])
+@pytest.mark.parametrize("num_agents", [1, 2, 3, 4, 12])
 def test_spread_takes_other_numbers_of_agents(num_agents):
   environment = particle_tasks.spread(num_agents)
   state = environment.reset(jax.random.key(0))
