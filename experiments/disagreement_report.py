@@ -10,8 +10,10 @@ their target policies, as SPaCQL's update does:
   relative u_k = std_e (Q_e(s', a'(k)) - Q_e(s', a'(0))), what the members disagree about because of the k actions.
 
 u_0 is what they disagree about before any action is replaced. Where it is large beside the relative u_k, all u_k are
-alike and so are the weights. Writes disagreement.md, .json and .png. Nothing is trained. Exit status: 0 done; 2 input
-or disk.
+alike and so are the weights. Besides, what the targets of several algorithms would take from these critics: the minimum
+over members for k = 0, 1 and N agents, and its mixtures over k. Each update pays what such a minimum lies below the
+mean Q, and bootstrapping multiplies that by gamma / (1 - gamma). Writes disagreement.md, .json and .png. Nothing is
+trained. Exit status: 0 done; 2 input or disk.
 """
 
 import importlib
@@ -36,8 +38,12 @@ flags.DEFINE_string("name", "disagreement", "name of the files", flag_values=FLA
 flags.DEFINE_integer("rows", 16_384, "drawn from the data set", lower_bound=2, flag_values=FLAGS)
 
 
+MIXTURES = ("all k alike", "by agreement", "by relative agreement")
+
+
 def disagreements(net: joint_critic.Net, state, batch, key, noise: float) -> dict[str, jax.Array]:
-  """Batch means of u_k for k = 0..N, relative u_k and both kinds of weights for k = 1..N, and members' mean Q.
+  """Batch means of u_k for k = 0..N, relative u_k and both kinds of weights for k = 1..N, and members' mean Q; the
+  members' minimum for k = 0..N, and mixed over k = 1..N by each of MIXTURES.
 
   Beside each weight its standard deviation over the batch: even means do not make even weights in every row.
   """
@@ -53,7 +59,10 @@ def disagreements(net: joint_critic.Net, state, batch, key, noise: float) -> dic
     "w": losses.inverse_weights(u[:, 1:]),
     "relative_w": losses.inverse_weights(relative[:, 1:]),
     "q": jnp.mean(q, axis=0),
+    "minimum": jnp.min(q, axis=0),
   }
+  ways = (jnp.full_like(found["w"], 1.0 / found["w"].shape[-1]), found["w"], found["relative_w"])
+  found["mixed"] = jnp.stack([jnp.sum(way * found["minimum"][:, 1:], axis=-1) for way in ways], axis=-1)
   spread = {f"{name}_std": jnp.std(found[name], axis=0) for name in ("w", "relative_w")}
   return jax.tree.map(lambda x: jnp.mean(x, axis=0), found) | spread
 
@@ -105,7 +114,18 @@ def markdown(facts: list[dict[str, Any]]) -> str:
       named = [called(row), len(row["seeds"])] if k == 0 else ["", ""]
       entries = [*named, k, f"{mean['q'][k]:.1f}", f"{mean['u'][k]:.3f}", *later]
       lines.append("| " + " | ".join(map(str, entries)) + " |")
-  return "\n".join([*lines, ""])
+  return "\n".join([*lines, "", *targets_table(facts), ""])
+
+
+def targets_table(facts: list[dict[str, Any]]) -> list[str]:
+  """A row a run: the next value that each target would take from its critics, means over its seeds."""
+  head = ["run", "mean Q, data's action", "minimum there", "one agent (ICQL-QS)", "all agents (CFCQL)", *MIXTURES]
+  lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+  for row in facts:
+    q, minimum, mixed = (np.mean(row["numbers"][name], axis=0) for name in ("q", "minimum", "mixed"))
+    values = [q[0], minimum[0], minimum[1], minimum[-1], *mixed]
+    lines.append("| " + " | ".join([called(row), *(f"{value:.1f}" for value in values)]) + " |")
+  return lines
 
 
 def called(row: dict[str, Any]) -> str:
@@ -141,7 +161,8 @@ def main() -> None:
   facts = metric_curves.of_runs(FLAGS.run_dir, facts_of)
   words = (
     f"Newest checkpoint of each run, online critics, {FLAGS.rows:,} rows of its data, means over rows and seeds; k of "
-    "the next actions by the target policies, k = 0 the data's own. u_k and weights: arXiv:2511.07629 equation 7."
+    "the next actions by the target policies, k = 0 the data's own. u_k and weights: arXiv:2511.07629 equation 7. "
+    "Below, the minimum over critics with one or all agents replaced, and mixed over k as SPaCQL's equation 6."
   )
   text, out = "\n".join([markdown(facts), words, ""]), pathlib.Path(FLAGS.out)
   print(text + "\n" + metric_curves.write(out, FLAGS.name, text, facts, lambda p: draw(p, facts), "the runs are kept"))

@@ -41,7 +41,7 @@ def test_the_files_hold_every_seed(folder):
   assert (row["algorithm"], row["quality"], row["seeds"], row["step"]) == ("spacql", "random", [0, 1], 20)
   shapes = {name: np.shape(values) for name, values in row["numbers"].items()}
   weights = dict.fromkeys(("w", "w_std", "relative_w", "relative_w_std"), (2, 3))
-  assert shapes == {"u": (2, 4), "relative_u": (2, 3), "q": (2, 4)} | weights
+  assert shapes == {"u": (2, 4), "relative_u": (2, 3), "q": (2, 4), "minimum": (2, 4), "mixed": (2, 3)} | weights
   for name in ("w", "relative_w"):
     np.testing.assert_allclose(np.sum(row["numbers"][name], axis=1), 1.0, rtol=1e-4)
   # quick and small: another run than the papers', and named so
@@ -83,3 +83,24 @@ def test_critics_that_differ_about_the_state_alone():
   np.testing.assert_allclose(found["relative_u"], [0.0] * 3)
   np.testing.assert_allclose(found["w"], [1 / 3] * 3, rtol=1e-6)
   np.testing.assert_allclose(found["w_std"], [0.0] * 3, atol=1e-6)
+  np.testing.assert_allclose(found["minimum"], [1.0] * 4)
+  np.testing.assert_allclose(found["mixed"], [1.0] * 3, rtol=1e-6)
+
+
+def test_what_each_mixture_pays_for_the_minimum():
+  """Q_e(s, a(k)) = 2, and k^2 - 1 lower or higher: u = 1, 0, 3, 8 for k = 0..3 and the minimum lies u below 2.
+
+  By agreement all of the weight goes to k = 1, where both agree; relative u = 1, 4, 9 makes weights 36/49, 9/49 and 4/49.
+  """
+  spec = games.tiny_spec()
+  net = joint_critic.build(spec, spacql.Config(hidden_size=8, ensemble_size=2))
+  state = jax.jit(net.init)(jax.random.key(0))
+
+  def of_k(critics, state, action):
+    apart = jnp.arange(action.shape[1]) ** 2 - 1.0
+    return 2.0 + jnp.broadcast_to(jnp.array([-1.0, 1.0])[:, None, None] * apart, (2, *action.shape[:2]))
+
+  net, batch = net._replace(critic=of_k), games.random_batch(spec, jax.random.key(1))
+  found = disagreement_report.disagreements(net, state, batch, jax.random.key(2), 0.0)
+  np.testing.assert_allclose(found["minimum"], [1.0, 2.0, -1.0, -6.0])
+  np.testing.assert_allclose(found["mixed"], [-5 / 3, 2.0, 2 - (0 * 36 + 3 * 9 + 8 * 4) / 49], rtol=1e-5)
