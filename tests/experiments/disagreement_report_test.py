@@ -90,7 +90,7 @@ def test_critics_that_differ_about_the_state_alone():
 def test_what_each_mixture_pays_for_the_minimum():
   """Q_e(s, a(k)) = 2, and k^2 - 1 lower or higher: u = 1, 0, 3, 8 for k = 0..3 and the minimum lies u below 2.
 
-  By agreement all of the weight goes to k = 1, where both agree; relative u = 1, 4, 9 makes weights 36/49, 9/49 and 4/49.
+  By agreement all of the weight goes to k = 1, where both agree; relative u = 1, 4, 9 makes it 36/49, 9/49 and 4/49.
   """
   spec = games.tiny_spec()
   net = joint_critic.build(spec, spacql.Config(hidden_size=8, ensemble_size=2))
