@@ -4,8 +4,8 @@
 
 writes <study>.md, .csv and .png into --out, whose cells/ all studies and the main table share: a cell that two of them
 ask for is trained once. It can be stopped at any moment, as experiments.main_table. Data sets that a study names are
-made where they are missing. A part of it (--qualities, --algorithms) writes the files of that part; --show without them
-those of the whole.
+made where they are missing. --task runs a study of spread on another task, as <study>_<task>. A part of it
+(--qualities, --algorithms) writes the files of that part; --show without them those of the whole.
 """
 
 import pathlib
@@ -21,7 +21,11 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string("study", "control", f"one of {', '.join(studies.STUDIES)}", flag_values=FLAGS)
 flags.DEFINE_list("qualities", None, "instead of the study's", flag_values=FLAGS)
 rows.define_flag(FLAGS, "task")
-flags.DEFINE_string("task", None, "a module of your own that --datasets are played in", flag_values=FLAGS)
+words = (
+  "run a study of spread on another task, into <study>_<task>.md; with --datasets, a module of your own that they are "
+  "played in"
+)
+flags.DEFINE_string("task", None, words, flag_values=FLAGS)
 flags.DEFINE_list("algorithms", None, "only these of the study's", flag_values=FLAGS)
 flags.DEFINE_string(
   "protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}; a study of protocols has its own", flag_values=FLAGS
@@ -62,9 +66,23 @@ def data_of(study: studies.Study) -> list[rows.Row]:
   """
   if FLAGS.datasets:
     return rows.of_folders(FLAGS.datasets, FLAGS.task and [FLAGS.task], FLAGS.qualities, "task")
-  if FLAGS.task:
-    raise runs.UserError(f"--task={FLAGS.task} is for --datasets alone; a study of our data has its own task")
   return studies.own_data(study, FLAGS.data_dir, FLAGS.qualities)
+
+
+def asked(name: str) -> tuple[str, studies.Study]:
+  """The study, on --task if that is another one of ours, and what its files are called.
+
+  Raises:
+    UserError: unknown names, or the study is about its task or its data sets.
+  """
+  name = runs.choose("study", name, studies.STUDIES)
+  study = studies.STUDIES[name]
+  if FLAGS.datasets or FLAGS.task in (None, study.task):
+    return name, study
+  task = runs.choose("task", FLAGS.task, settings.TASKS, "; a module of your own needs --datasets")
+  if study.task != "spread" or study.data != ({},):
+    raise runs.UserError(f"--task={task}: --study={name} is about {study.task} or certain data of it, not to be moved")
+  return f"{name}_{task}", study._replace(task=task)
 
 
 def make_data(study: studies.Study, wanted: list[cells.Cell]) -> None:
@@ -84,8 +102,7 @@ def make_data(study: studies.Study, wanted: list[cells.Cell]) -> None:
 
 def main() -> None:
   """The binary."""
-  name = runs.choose("study", FLAGS.study, studies.STUDIES)
-  study, out = studies.STUDIES[name], pathlib.Path(FLAGS.out)
+  (name, study), out = asked(FLAGS.study), pathlib.Path(FLAGS.out)
   wanted = studies.cells(study, FLAGS.protocol, data_of(study), **grid.shortened(FLAGS))
   if FLAGS.algorithms:
     known = list(dict.fromkeys(cell.algorithm for cell in wanted))

@@ -75,6 +75,10 @@ def test_the_newest_of_several_data_sets_is_made_whatever_else_is_there():
   [
     (["--study=controll"], "did you mean control?"),
     (["--algorithms=cfcqll"], "--algorithms=cfcqll is not known (did you mean cfcql?); known: cfcql, icql_qs, spacql"),
+    (["--task=spred"], "--task=spred is not known (did you mean spread?)"),
+    (["--task=my_package.my_task"], "a module of your own needs --datasets"),
+    (["--study=alpha", "--task=tag"], "--study=alpha is about world or certain data of it"),
+    (["--study=names", "--task=tag"], "--study=names is about spread or certain data of it"),
   ],
 )
 def test_unknown_names_are_one_sentence(flags, words):
