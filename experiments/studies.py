@@ -163,8 +163,13 @@ STUDIES = {
   ),
   "tag_expert": Study(
     "Why do conservative algorithms stay far below the policies that made tag's expert data: the weight of the penalty "
-    "(the papers' is 2 there), the step size (0.001; spread's is 0.01), minibatches, batch statistics?",
-    (*as_they_are("cfcql", "icql_qs"), ("cfcql", ("alpha=0.5",)), ("cfcql", ("learning_rate=0.01",))),
+    "(the papers' is 2 there), the step size (0.001; spread's is 0.01), the minimum over critics, actors and targets "
+    "that move in one critic update of five, minibatches, batch statistics?",
+    (
+      *of_sizes(2, more=[UNIFORM]),
+      *(("cfcql", (change,)) for change in ("alpha=0.5", "learning_rate=0.01", "actor_period=1", "ensemble_size=1")),
+      ("icql_qs", ("ensemble_size=1",)),
+    ),
     task="tag",
     qualities=("expert",),
     protocols=("paper", "fixed_minibatches", "layer_norm"),
