@@ -20,7 +20,7 @@ NUMBER = re.compile(r"-?\d+\.\d+")
   [
     (main_table, ("--show", f"--algorithms={ALGORITHMS}", "--tasks=spread,tag,world", "--num_seeds=3"), "table"),
     (ablation_table, ("--show", "--study=control", "--num_seeds=5"), "control"),
-    (ablation_table, ("--show", "--study=control", "--task=world", "--num_seeds=1"), "control_world"),
+    (ablation_table, ("--show", "--study=control", "--task=world", "--num_seeds=2"), "control_world"),
     (weights_figure, ("--show", "--num_seeds=2"), "weights"),
     (uncertainty_figure, ("--show", "--num_seeds=1"), "uncertainty"),
     (aggregate, (*GRID, "--algorithms=spacql,icql_qs,cfcql,macql,matd3_bc,iql,bc", "--num_seeds=2"), "aggregate"),
