@@ -21,11 +21,9 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string("study", "control", f"one of {', '.join(studies.STUDIES)}", flag_values=FLAGS)
 flags.DEFINE_list("qualities", None, "instead of the study's", flag_values=FLAGS)
 rows.define_flag(FLAGS, "task")
-words = (
-  "run a study of spread on another task, into <study>_<task>.md; with --datasets, a module of your own that they are "
-  "played in"
+flags.DEFINE_string(
+  "task", None, "another task for a study of spread; with --datasets, a module of yours to play in", flag_values=FLAGS
 )
-flags.DEFINE_string("task", None, words, flag_values=FLAGS)
 flags.DEFINE_list("algorithms", None, "only these of the study's", flag_values=FLAGS)
 flags.DEFINE_string(
   "protocol", "paper", f"one of {', '.join(settings.PROTOCOLS)}; a study of protocols has its own", flag_values=FLAGS

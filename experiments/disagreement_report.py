@@ -62,7 +62,9 @@ def disagreements(net: joint_critic.Net, state, batch, key, noise: float) -> dic
     "minimum": jnp.min(q, axis=0),
   }
   ways = (jnp.full_like(found["w"], 1.0 / found["w"].shape[-1]), found["w"], found["relative_w"])
-  found["mixed"] = jnp.stack([jnp.sum(way * found["minimum"][:, 1:], axis=-1) for way in ways], axis=-1)
+  no_reward, undiscounted = jnp.zeros(len(u)), jnp.ones(len(u))
+  mixed = [losses.partial_replacement_target(no_reward, undiscounted, q[..., 1:], way) for way in ways]
+  found["mixed"] = jnp.stack(mixed, axis=-1)
   spread = {f"{name}_std": jnp.std(found[name], axis=0) for name in ("w", "relative_w")}
   return jax.tree.map(lambda x: jnp.mean(x, axis=0), found) | spread
 
@@ -162,7 +164,7 @@ def main() -> None:
   words = (
     f"Newest checkpoint of each run, online critics, {FLAGS.rows:,} rows of its data, means over rows and seeds; k of "
     "the next actions by the target policies, k = 0 the data's own. u_k and weights: arXiv:2511.07629 equation 7. "
-    "Below, the minimum over critics with one or all agents replaced, and mixed over k as SPaCQL's equation 6."
+    "Second table: the minimum over critics with one or all agents replaced, and mixed over k as in its equation 6."
   )
   text, out = "\n".join([markdown(facts), words, ""]), pathlib.Path(FLAGS.out)
   print(text + "\n" + metric_curves.write(out, FLAGS.name, text, facts, lambda p: draw(p, facts), "the runs are kept"))

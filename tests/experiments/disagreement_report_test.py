@@ -67,18 +67,22 @@ def test_bad_flags_are_one_sentence(folder, arguments, words):
   assert words in binaries.sentence(status, err)
 
 
+def disagreements_of(critic):
+  """What the report says of two critics: critic(params, state, action [B, 1 + N, ...]) -> [2, B, 1 + N]."""
+  spec = games.tiny_spec()
+  net = joint_critic.build(spec, spacql.Config(hidden_size=8, ensemble_size=2))
+  state = jax.jit(net.init)(jax.random.key(0))
+  batch = games.random_batch(spec, jax.random.key(1))
+  return disagreement_report.disagreements(net._replace(critic=critic), state, batch, jax.random.key(2), 0.0)
+
+
 def test_critics_that_differ_about_the_state_alone():
   """Q_e(s, a) = c_e: u_k is std(c) for every k, nothing of it from actions."""
-  spec = games.tiny_spec()
-  config = spacql.Config(hidden_size=8, ensemble_size=2)
-  net = joint_critic.build(spec, config)
-  state = jax.jit(net.init)(jax.random.key(0))
 
   def of_the_state(critics, state, action):
     return jnp.broadcast_to(jnp.array([1.0, 5.0])[:, None, None], (2, *action.shape[:2]))
 
-  net, batch = net._replace(critic=of_the_state), games.random_batch(spec, jax.random.key(1))
-  found = disagreement_report.disagreements(net, state, batch, jax.random.key(2), 0.0)
+  found = disagreements_of(of_the_state)
   np.testing.assert_allclose(found["u"], [2.0] * 4)
   np.testing.assert_allclose(found["relative_u"], [0.0] * 3)
   np.testing.assert_allclose(found["w"], [1 / 3] * 3, rtol=1e-6)
@@ -92,15 +96,11 @@ def test_what_each_mixture_pays_for_the_minimum():
 
   By agreement all of the weight goes to k = 1, where both agree; relative u = 1, 4, 9 makes it 36/49, 9/49 and 4/49.
   """
-  spec = games.tiny_spec()
-  net = joint_critic.build(spec, spacql.Config(hidden_size=8, ensemble_size=2))
-  state = jax.jit(net.init)(jax.random.key(0))
 
   def of_k(critics, state, action):
     apart = jnp.arange(action.shape[1]) ** 2 - 1.0
     return 2.0 + jnp.broadcast_to(jnp.array([-1.0, 1.0])[:, None, None] * apart, (2, *action.shape[:2]))
 
-  net, batch = net._replace(critic=of_k), games.random_batch(spec, jax.random.key(1))
-  found = disagreement_report.disagreements(net, state, batch, jax.random.key(2), 0.0)
+  found = disagreements_of(of_k)
   np.testing.assert_allclose(found["minimum"], [1.0, 2.0, -1.0, -6.0])
   np.testing.assert_allclose(found["mixed"], [-5 / 3, 2.0, 2 - (0 * 36 + 3 * 9 + 8 * 4) / 49], rtol=1e-5)
