@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from experiments import ablation_table, aggregate, main_table, uncertainty_figure, weights_figure
+from experiments import ablation_table, aggregate, claims_report, main_table, uncertainty_figure, weights_figure
 from tests.experiments import binaries
 
 MPE = pathlib.Path(__file__).parents[2] / "results" / "mpe"
@@ -24,6 +24,7 @@ NUMBER = re.compile(r"-?\d+\.\d+")
     (weights_figure, ("--show", "--num_seeds=2"), "weights"),
     (uncertainty_figure, ("--show", "--num_seeds=1"), "uncertainty"),
     (aggregate, (*GRID, "--algorithms=spacql,icql_qs,cfcql,macql,matd3_bc,iql,bc", "--num_seeds=2"), "aggregate"),
+    (claims_report, GRID[:1], "claims"),
     (aggregate, (*GRID, "--of=spacql (ensemble_size=2)", "--num_seeds=5"), "five_seeds/aggregate"),
   ],
 )
