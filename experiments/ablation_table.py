@@ -60,10 +60,11 @@ def data_of(study: studies.Study) -> list[rows.Row]:
   """What it runs on: its own data, or those of --datasets.
 
   Raises:
-    UserError, DataError: see rows.of_folders.
+    UserError, DataError: see rows.of_folders, rows.require_qualities.
   """
   if FLAGS.datasets:
     return rows.of_folders(FLAGS.datasets, FLAGS.task and [FLAGS.task], FLAGS.qualities, "task")
+  rows.require_qualities(FLAGS.qualities or ())
   return studies.own_data(study, FLAGS.data_dir, FLAGS.qualities)
 
 

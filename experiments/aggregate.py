@@ -24,6 +24,7 @@ algorithms, seeds and numbers of evaluations on all tasks; what stands against t
 import collections
 import json
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -38,7 +39,7 @@ from marl_offline.training import logs
 FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string("cells", ["runs/table/cells"], "a folder of cells; repeatable", flag_values=FLAGS)
 flags.DEFINE_string("of", "spacql", "who is compared with each other one", flag_values=FLAGS)
-flags.DEFINE_list("algorithms", [], "only these; default all that have cells", flag_values=FLAGS)
+flags.DEFINE_list("algorithms", [], "only these, as tables call them; default all that have cells", flag_values=FLAGS)
 flags.DEFINE_list("tasks", [], "only these; default all", flag_values=FLAGS)
 flags.DEFINE_list("qualities", [], "only these; default all", flag_values=FLAGS)
 flags.DEFINE_list(
@@ -51,6 +52,11 @@ flags.DEFINE_string("name", "aggregate", "name of the table and the picture", fl
 
 Grid = dict[str, dict[str, dict]]  # algorithm -> data set -> cell
 RUNS = ("dataset", "seed")
+
+
+def labels(asked: Sequence[str]) -> list[str]:
+  """--algorithms, whose labels may have commas in their brackets."""
+  return re.split(r", (?![^(]*\))", ", ".join(asked)) if asked else []
 
 
 def place_of(cell: dict) -> str:
@@ -242,7 +248,7 @@ def not_rectangular(file: dict) -> list[str]:
 def main() -> None:
   """The binary."""
   out = pathlib.Path(FLAGS.out)
-  asked = (FLAGS.algorithms, FLAGS.tasks, FLAGS.qualities, FLAGS.datasets)
+  asked = (labels(FLAGS.algorithms), FLAGS.tasks, FLAGS.qualities, FLAGS.datasets)
   everything = read(FLAGS.cells)
   grid = chosen(everything, *asked, FLAGS.num_seeds)
   runs.choose("of", FLAGS.of, grid)

@@ -19,6 +19,8 @@ from marl_offline.training import logs
 SAME = ("algorithm", "task", "quality", "protocol", "set", "config", "team_reward", "dataset", "gradient_steps")
 SAME += ("episodes_per_evaluation", "precision", "minibatches")
 NEEDED = {
+  **dict.fromkeys(("algorithm", "task", "quality", "settings_of", "protocol"), str),
+  **{"set": list, "dataset": dict, "gradient_steps": int, "episodes_per_evaluation": int},
   "seeds": list,
   "final_returns": list,
   "steps": list,

@@ -179,15 +179,18 @@ def make_if_missing(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path
     DataError, UserError: see make.
   """
   folder = recipe.folder(data_dir)
-  if (folder / "card.json").is_file():
+  whole = folder / "card.json"
+  if whole.is_file():
     return folder
-  print(f"making {folder}", flush=True)
-  try:
-    return make(recipe, data_dir)
-  except storage.DataError:
-    if not (folder / "card.json").is_file():  # else another process made it meanwhile
-      raise
-    return folder
+  with locks.in_turn(folder.with_name(f".making-{folder.name}.lock"), f"makes {folder}"):
+    try:
+      if not whole.is_file():  # else another process made it meanwhile
+        print(f"making {folder}", flush=True)
+        make(recipe, data_dir)
+    except storage.DataError:
+      if not whole.is_file():  # else another process made it where there are no locks
+        raise
+  return folder
 
 
 def played(recipe: Recipe, environment: PureEnvironment | HostEnvironment, rows: int, data_dir: str | os.PathLike):

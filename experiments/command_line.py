@@ -21,6 +21,11 @@ def at_home(arguments: Sequence[str]) -> list[str]:
   return [re.sub(r"(?<=[=,])~(?=/|,|$)", lambda _: os.path.expanduser("~"), each) for each in arguments]
 
 
+def shown(default: object) -> object:
+  """A default as one would type it."""
+  return ",".join(default) if isinstance(default, list) else default
+
+
 def _flag_lines(flag_values: flags.FlagValues) -> Iterator[str]:
   for module, its_flags in flag_values.flags_by_module_dict().items():
     if module.startswith("absl."):
@@ -29,7 +34,7 @@ def _flag_lines(flag_values: flags.FlagValues) -> Iterator[str]:
       name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
       words = " ".join(flag.help.split()).removesuffix("; repeat this option to specify a list of values")
       silent = flag.boolean or flag.default is None or flag.default in ([], "")
-      default = "" if silent else f" (default {flag.default})"
+      default = "" if silent else f" (default {shown(flag.default)})"
       lines = textwrap.wrap(words + default, WIDTH - INDENT, break_on_hyphens=False)
       first, *rest = lines if len(name) < INDENT - 3 else ["", *lines]
       yield f"  {name:<{INDENT - 2}}{first}".rstrip()

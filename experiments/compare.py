@@ -7,13 +7,12 @@ far as it got and marked. Runs that differ in nothing but their seeds count as o
 """
 
 import collections
-import json
 import pathlib
 
 import numpy as np
 from absl import flags
 
-from experiments import cells, launch, runs, settings, table_view
+from experiments import cells, launch, metric_curves, runs, settings, table_view
 from marl_offline.evaluation import scores
 from marl_offline.training import logs
 
@@ -170,11 +169,9 @@ def main() -> None:
   merged = merge([read(pathlib.Path(folder)) for folder in FLAGS.run])
   text, rows = table(merged)
   out = pathlib.Path(FLAGS.out)
-  out.mkdir(parents=True, exist_ok=True)
-  (out / f"{FLAGS.name}.md").write_text(text)
-  (out / f"{FLAGS.name}.json").write_text(json.dumps(rows, indent=1) + "\n")
-  draw(out / f"{FLAGS.name}.png", merged)
-  print(text + f"\n{out / FLAGS.name}.md, .json and .png")
+  kept = "the runs are untouched; the same command writes it again"
+  told = metric_curves.write(out, FLAGS.name, text, rows, lambda path: draw(path, merged), kept)
+  print(f"{text}\n{told}")
 
 
 if __name__ == "__main__":

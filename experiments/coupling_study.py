@@ -16,8 +16,9 @@ from experiments import launch, runs, settings, study_view
 from experiments.recipes import Recipe
 
 FLAGS = flags.FlagValues()
+TASKS = (*settings.PAPER_TASKS, *settings.MORE_AGENTS)  # of robots there are no such data
 flags.DEFINE_list("kappas", ["0", "0.25", "0.5", "0.75", "1"], "each in [0, 1]", flag_values=FLAGS)
-flags.DEFINE_string("task", "spread", f"one of {', '.join(settings.TASKS)}", flag_values=FLAGS)
+flags.DEFINE_string("task", "spread", f"one of {', '.join(TASKS)}", flag_values=FLAGS)
 flags.DEFINE_string("quality", "random", "random, medium or expert: who acts, and whose settings", flag_values=FLAGS)
 flags.DEFINE_integer("rows", None, "of each data set, where not the standard number", lower_bound=1, flag_values=FLAGS)
 study_view.define_flags(FLAGS, out="runs/coupling")
@@ -33,7 +34,7 @@ def kappas() -> list[float]:
   Raises:
     UserError: one is no number, or there is no data of it.
   """
-  task = runs.choose("task", FLAGS.task, settings.TASKS)
+  task = runs.choose("task", FLAGS.task, TASKS)
   quality = runs.choose("quality", FLAGS.quality, settings.QUALITIES)
   try:
     values = sorted({float(word) for word in FLAGS.kappas})

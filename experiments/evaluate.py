@@ -60,7 +60,7 @@ def main() -> None:
     if config["flags"][name] != meta.get(name):
       raise UserError(f"{folder} has a config.json of {config['flags'][name]} and checkpoints of {meta.get(name)}")
   environment = matching_environment(meta)
-  if FLAGS.render and isinstance(environment, HostEnvironment) and FLAGS.episode >= FLAGS.episodes:
+  if FLAGS.render and FLAGS.episode >= FLAGS.episodes:
     raise UserError(
       f"--episode={FLAGS.episode} is not among the --episodes={FLAGS.episodes} that are played, from 0 on"
     )
@@ -160,13 +160,13 @@ def render(environment, learner, state, draw, look):
 
 
 def played(environment, learner, state):
-  """An episode of a pure environment: worlds, rewards."""
-  key = jax.random.fold_in(jax.random.key(rollouts.EVALUATION_KEY), FLAGS.episode)
+  """An episode of a pure environment, the very one that the table counts under this number: worlds, rewards."""
+  key = jax.random.split(jax.random.key(rollouts.EVALUATION_KEY), FLAGS.episodes)[FLAGS.episode]
   return rollouts.record_episode(environment, learner.act, state, key, learner.memory)
 
 
 def played_on_the_host(environment, learner, state):
-  """The same of a host environment: the very episode that the table counts under this number."""
+  """The same of a host environment."""
   return host_rollouts.record_episode(
     environment, learner, state, FLAGS.episode, FLAGS.episodes, rollouts.EVALUATION_KEY
   )

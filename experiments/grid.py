@@ -8,27 +8,30 @@ share the cells out among them.
 import contextlib
 import os
 import pathlib
-import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import jax
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cell_data, cells, locks, processes, runs, train, train_request, train_setup
+from experiments import cell_data, cells, locks, processes, runs, seed_runs, train, train_request, train_setup
 from experiments.cells import Cell
 from experiments.recipes import Recipe
 from experiments.runs import Ended
 from marl_offline.datasets.storage import DataError
+from marl_offline.training.checkpoints import CheckpointError, NotSaved
 from marl_offline.training.memory import TooLarge
 from marl_offline.training.trainer import NonFinite
 
+FAILURES = (NonFinite, TooLarge, DataError, CheckpointError, jax.errors.JaxRuntimeError)
 
-def define_flags(flag_values: flags.FlagValues, out: str, num_seeds: int = 5) -> None:
+
+def define_flags(flag_values: flags.FlagValues, out: str) -> None:
   """The flags that every binary with a grid has."""
-  flags.DEFINE_integer("num_seeds", num_seeds, "of every cell", lower_bound=1, flag_values=flag_values)
+  flags.DEFINE_integer("num_seeds", 5, "of every cell", lower_bound=1, flag_values=flag_values)
   flags.DEFINE_string("out", out, "folder of the cells, the table and the picture", flag_values=flag_values)
   flags.DEFINE_string(
     "runs_dir", "runs/grid", "where the runs go that the cells are made from", flag_values=flag_values
@@ -88,10 +91,12 @@ class _Bar:
 def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str, Any]]:
   """Trains what is missing, writes each cell when its seeds are done. -> the cells that there are, in their order.
 
-  A run that fails (a metric not finite, memory) is named on stderr, and the others are trained all the same.
+  A run that fails (a metric not finite, memory, damaged files) is named on stderr, and the others are trained all the
+  same.
 
   Raises:
-    UserError: an unknown name, a cell of other settings or data than today's, or files that do not fit each other.
+    UserError: an unknown name, a cell of other settings or data than today's, files that do not fit each other, or no
+      cell to show.
     Ended: a signal came.
     NonFinite: at the end, where a run failed.
   """
@@ -109,8 +114,7 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
         runs.require_same_data(data, pathlib.Path(place), path_of(out, cell))
   work, runs_dir = [], pathlib.Path(flag_values.runs_dir)
   for cell in () if flag_values.show else wanted:
-    lacks = blocks(cell, cells.load(path_of(out, cell)), seeds)
-    work += [(cell, run) for block in lacks for run in cut(block, begun(runs_dir, cell))]
+    work += [(cell, run) for run in seed_runs.wanted(cell, cells.load(path_of(out, cell)), seeds, runs_dir)]
   if not work and not flag_values.show:
     print(f"nothing to train: {out / 'cells'} has {len(seeds)} seeds of every cell; another --out trains them anew")
   for cell, block in work:
@@ -122,14 +126,10 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   if work and (open_ := [cell.name for cell in lacking(wanted, flag_values)]):
     print(f"another process works on {', '.join(open_)}; the same command goes on if it ended before", file=sys.stderr)
   found = [cell for each in wanted if (cell := cells.load(path_of(out, each))) is not None]
+  if not found:
+    raise runs.UserError(f"{out / 'cells'} holds none of these cells yet; leave out --show to train them")
   cell_data.require_one_content(found)
   return found
-
-
-def blocks(cell: Cell, found: dict[str, Any] | None, seeds: Sequence[int]) -> list[list[int]]:
-  """The seeds that a cell lacks, in runs that train them at once: those with data sets of their own one by one."""
-  together = cells.missing(found, seeds)
-  return [[seed] for block in together for seed in block] if cell.paired else together
 
 
 def require_playable(wanted: Iterable[Cell], seeds: Sequence[int]) -> None:
@@ -203,23 +203,6 @@ def lock_of(out: pathlib.Path, cell: Cell) -> pathlib.Path:
   return path_of(out, cell).with_name(f".{cell.name}.lock")
 
 
-def begun(runs_dir: pathlib.Path, cell: Cell) -> list[list[int]]:
-  """The seeds of each run of a cell that was begun, by the folders' names, the largest first."""
-  name = re.compile(re.escape(cell.name) + r"-s(\d+)(?:-(\d+))?")
-  found = [name.fullmatch(path.name) for path in sorted(runs_dir.glob("*-s*"))]
-  spans = [range(int(match[1]), int(match[2] or match[1]) + 1) for match in found if match]
-  return sorted((list(span) for span in spans if span), key=len, reverse=True)
-
-
-def cut(block: list[int], begun: Iterable[list[int]]) -> list[list[int]]:
-  """Consecutive seeds in runs, those apart that were begun together: more seeds go on with what fewer had."""
-  for seeds in begun:
-    if seeds != block and set(seeds) <= set(block):
-      before, after = block[: block.index(seeds[0])], block[block.index(seeds[-1]) + 1 :]
-      return [*(cut(before, begun) if before else ()), seeds, *(cut(after, begun) if after else ())]
-  return [block]
-
-
 def _train_all(work, flag_values) -> list[str]:
   steps = {cell: train_request.checked_run(cell.flags(0, 1)).gradient_steps for cell, _ in work}
   bar, failed = _Bar(sum(steps[cell] * len(block) for cell, block in work)), []
@@ -231,11 +214,22 @@ def _train_all(work, flag_values) -> list[str]:
         for part in cells.missing(cells.load(path_of(out, cell)), block) if alone else ():  # less, if another was here
           _train(cell, part, flag_values, bar)
       bar.end("done" if alone else "left to another process")
-    except (NonFinite, TooLarge, DataError) as error:
-      failed.append(f"{cell.name}: {error}")
+    except FAILURES as error:
+      if not of_one_run(error):
+        raise
+      failed.append(f"{cell.name}: {' '.join(str(error).split())}")
       print(f"error: {failed[-1]}", file=sys.stderr, flush=True)
       bar.end("failed")
+    if number < len(work):
+      jax.clear_caches()  # they would keep every run's programs to the end: 10 to 50 MB each
   return failed
+
+
+def of_one_run(error: Exception) -> bool:
+  """Whether the others can be trained all the same. A disk that refuses one refuses all."""
+  if isinstance(error, jax.errors.JaxRuntimeError):
+    return str(error).startswith("RESOURCE_EXHAUSTED")
+  return not isinstance(error, NotSaved)
 
 
 def _train(cell: Cell, block: list[int], flag_values, bar) -> None:

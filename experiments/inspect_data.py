@@ -260,7 +260,7 @@ def main(argv) -> int:
     print(command_line.help_text(__doc__, FLAGS))
     return 0
   try:
-    rest = FLAGS(argv)
+    rest = FLAGS(command_line.at_home(argv))
     if rest[1:]:
       raise ValueError(f"unexpected argument {rest[1]!r}; every input is a flag, and --help lists them")
     folder = folder_given()
@@ -278,6 +278,9 @@ def main(argv) -> int:
   except OSError as error:  # a file that vanished
     print(f"{folder}: {error}", file=sys.stderr)
     return 2
+  except KeyboardInterrupt:
+    print("error: interrupted", file=sys.stderr)
+    return 130
 
 
 if __name__ == "__main__":

@@ -16,18 +16,44 @@ def alone(path: pathlib.Path) -> Iterator[bool]:
   Raises:
     UserError: the file cannot be made.
   """
-  with runs.writing(path, "nothing was trained"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")
-  with file:
+  with _opened(path) as file:
+    yield _locked(file)
+
+
+@contextlib.contextmanager
+def in_turn(path: pathlib.Path, what: str) -> Iterator[None]:
+  """Waits for another process that holds the lock of that file, and says so; it is gone at the end.
+
+  what: what that one is at. Whoever comes next must look whether it is done already.
+
+  Raises:
+    UserError: the file cannot be made.
+  """
+  with _opened(path) as file:
+    if not _locked(file):
+      print(f"another process {what}; this one waits for it", flush=True)
+      fcntl.flock(file, fcntl.LOCK_EX)
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      mine = True
-    except BlockingIOError:
-      mine = False
-    except OSError:
-      mine = True
-    yield mine
+      yield
+    finally:
+      path.unlink(missing_ok=True)  # a third may then begin beside one that waited: both look first at what is there
+
+
+def _opened(path: pathlib.Path):
+  with runs.writing(path, "nothing was done"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("w")
+
+
+def _locked(file) -> bool:
+  """Whether the file's lock is ours now."""
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    return False
+  except OSError:
+    return True  # no locks here
+  return True
 
 
 def train_once(folder: pathlib.Path, name: str, train: Callable[[], None]) -> None:

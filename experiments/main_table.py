@@ -83,10 +83,8 @@ def write(found: list[dict], out: pathlib.Path, name: str = "table") -> str:
   """The three files. -> the Markdown.
 
   Raises:
-    UserError: there is no cell, or the disk refuses.
+    UserError: the disk refuses.
   """
-  if not found:
-    raise runs.UserError(f"{out / 'cells'} holds none of these cells yet; leave out --show to train them")
   text = table_view.markdown(found, recipe(found))
   with runs.writing(None, "the cells are kept; --show writes the table from them"):
     logs.write_atomically(out / f"{name}.md", text.encode())
@@ -102,8 +100,6 @@ def main() -> None:
     train_request.named("algorithms", name, settings.ALGORITHMS, settings.load)
   for name in FLAGS.tasks:
     train_request.named("tasks", name, settings.TASKS, settings.load_task)
-  for name in FLAGS.qualities:
-    runs.choose("qualities", name, settings.QUALITIES)
   wanted = [
     Cell(algorithm, task, quality, FLAGS.protocol, tuple(FLAGS.set), dataset, **grid.shortened(FLAGS))
     for task, quality, dataset in rows.asked(FLAGS, "tasks")

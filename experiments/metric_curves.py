@@ -48,13 +48,13 @@ def told(number: Mapping[str, Any], digits: int = 3) -> str:
   return f"{number['mean']:.{digits}f}{spread}"
 
 
-def band(axes, steps: Sequence[int], series: Named, color: str, style: str = "-"):
+def band(axes, steps: Sequence[int], series: Named, color: str):
   """Draws the mean over seeds of [seed, evaluation] and, where there are several, a band of one std. -> the line."""
   mean, std = (function(series, "seed").values for function in (statistics.mean, statistics.std))
   if series.size("seed") > 1:
     axes.fill_between(steps, mean - std, mean + std, color=color, alpha=0.18, lw=0)
   marker = "o" if len(steps) == 1 else None
-  return axes.plot(steps, mean, style, color=color, lw=1.8, marker=marker, ms=4)[0]
+  return axes.plot(steps, mean, color=color, lw=1.8, marker=marker, ms=4)[0]
 
 
 def panels(rows: int, columns: int, last_step: int, title: str):
@@ -138,13 +138,3 @@ def write(
     logs.write_atomically(out / f"{name}.json", (json.dumps(facts, indent=1) + "\n").encode())
     draw(out / f"{name}.png")
   return f"{out / name}.md, .json and .png"
-
-
-def need_some(found: Sequence[Any], out: pathlib.Path) -> None:
-  """Refuses an empty grid.
-
-  Raises:
-    UserError: nothing is there to show.
-  """
-  if not found:
-    raise runs.UserError(f"{out / 'cells'} holds none of these cells yet; leave out --show to train them")

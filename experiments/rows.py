@@ -36,14 +36,25 @@ def asked(flag_values: flags.FlagValues, tasks: str) -> list[Row]:
   """What the flags ask for. tasks: the name of the flag that names one, or several.
 
   Raises:
-    UserError: see of_folders.
+    UserError: see of_folders, require_qualities.
   """
   named = getattr(flag_values, tasks)
   named = [named] if isinstance(named, str) else named
   if not flag_values.datasets:
+    require_qualities(flag_values.qualities)
     return [Row(task, quality) for task in named for quality in flag_values.qualities]
   like = flag_values.qualities if flag_values["qualities"].present else None
   return of_folders(flag_values.datasets, named if flag_values[tasks].present else None, like, tasks)
+
+
+def require_qualities(named: Sequence[str]) -> None:
+  """Those of --qualities are of the papers'.
+
+  Raises:
+    UserError: one is not.
+  """
+  for name in named:
+    runs.choose("qualities", name, settings.QUALITIES)
 
 
 def of_folders(
@@ -59,6 +70,7 @@ def of_folders(
   for name, values in ((flag, tasks), ("qualities", like)):
     if len(values or ()) > 1:
       raise runs.UserError(f"--{name}={','.join(values)}: --datasets says which rows there are; name one at most")
+  require_qualities(like or ())
   found, cards = {}, {}
   for folder in folders:
     row, card = _of_folder(folder, *(tasks or ()), like=(like or [OTHERS])[0], flag=flag)

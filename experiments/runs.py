@@ -150,6 +150,7 @@ def open_data(folder: pathlib.Path, environment: PureEnvironment, team_reward: s
   """
   require_match(folder, environment)  # before all of it is read
   episodes, card = storage.load(folder)
+  episodes = episodes.without_repeated_state()
   device = jax.local_devices()[0]
   size, free = copies * sum(array.nbytes for array in episodes.arrays().values()), memory.free(device)
   why, place = "", jnp.array

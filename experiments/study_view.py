@@ -52,7 +52,7 @@ def trained(at: dict[Recipe, float], flag_values: flags.FlagValues) -> list[Poin
   """Every algorithm of --algorithms on the data of every x, data and runs made where they are missing.
 
   Raises:
-    UserError: there is no cell; and see grid.fill, collect.make.
+    UserError: see grid.fill, collect.make.
   """
   wanted = {
     Cell(
@@ -73,10 +73,7 @@ def trained(at: dict[Recipe, float], flag_values: flags.FlagValues) -> list[Poin
   grid.fill(list(wanted), flag_values)
   out = pathlib.Path(flag_values.out)
   points = [(at[recipe], cells.load(grid.path_of(out, cell))) for cell, recipe in wanted.items()]
-  points = [(x, cell) for x, cell in points if cell is not None]
-  if not points:
-    raise runs.UserError(f"{out / 'cells'} holds none of these cells yet; leave out --show to train them")
-  return points
+  return [(x, cell) for x, cell in points if cell is not None]
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import cells, published, runs
+from experiments import cells, published, runs, settings
 from experiments.hyperparameters import QUALITIES
 from marl_offline.evaluation import scores
 
@@ -61,9 +61,13 @@ def scales(tasks: Iterable[str]) -> list[str]:
 
 def of_paper(cell: dict[str, Any]) -> published.Score | None:
   """What the paper prints for this cell; None where no paper does, where --set or the protocol made another algorithm
-  of it, or where its data's card says that scores do not compare."""
-  changed = cell["set"] or cell["protocol"] not in PAPERS or cell.get("caveat")
-  return None if changed else published.lookup(cell["algorithm"], cell["task"], cell["quality"])
+  of it, where it was trained for shorter or longer, or where its data's card says that scores do not compare."""
+  if cell["set"] or cell["protocol"] not in PAPERS or cell.get("caveat"):
+    return None
+  what = cell["algorithm"], cell["task"], cell["quality"]
+  found = published.lookup(*what)
+  whole = found and settings.PROTOCOLS[cell["protocol"]](*what).gradient_steps == cell["gradient_steps"]
+  return found if whole else None
 
 
 def data_score(cell: dict[str, Any]) -> float | None:

@@ -185,8 +185,11 @@ def hooks_of(request: train_request.Request, keeper, log: logs.RunLog, evaluate,
 
   def set_aside(states, position):
     failed = checkpoints.Checkpoints(request.folder / "failed", keep=1)
-    failed.save(position.step, states, request.seeds, meta | {"position": None})
     good = f"the last good checkpoint is of step {keeper.steps()[-1]}" if keeper.steps() else "no checkpoint is older"
+    try:
+      failed.save(position.step, states, request.seeds, meta | {"position": None})
+    except checkpoints.NotSaved as error:  # what failed first is what matters
+      return f"its state could not be kept ({error}); {good}"
     return f"its state is in {failed.folder}; {good}"
 
   return trainer.Hooks(evaluate, write_log, save, set_aside)

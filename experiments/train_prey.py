@@ -9,6 +9,7 @@ one. The table goes into `<task>_<version>.json` beside the weights of the best 
 """
 
 import dataclasses
+import io
 import itertools
 import json
 import pathlib
@@ -20,6 +21,7 @@ from absl import flags
 from experiments import launch, runs
 from marl_offline.collection import mappo, online
 from marl_offline.environments import particle_tasks
+from marl_offline.training import logs
 
 FLAGS = flags.FlagValues()
 TASK = flags.DEFINE_string("task", "tag", "which chase: tag or world", flag_values=FLAGS)
@@ -127,8 +129,11 @@ def save(folder: pathlib.Path, rows: list[dict], preys: list, config: mappo.Conf
     "generations": rows,
   }
   stem = folder / f"{TASK.value}_{particle_tasks.PREY_VERSION}"
-  np.savez(stem.with_suffix(".npz"), **frozen_params(preys[best]))
-  stem.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
+  weights = io.BytesIO()
+  np.savez(weights, **frozen_params(preys[best]))
+  with runs.writing(None, "what was there before is whole"):
+    logs.write_atomically(stem.with_suffix(".npz"), weights.getvalue())
+    logs.write_atomically(stem.with_suffix(".json"), (json.dumps(facts, indent=1) + "\n").encode())
   return best
 
 

@@ -118,7 +118,6 @@ def main() -> None:
     for task, quality, dataset in rows.asked(FLAGS, "task")
   ]
   found = grid.fill(wanted, FLAGS)
-  metric_curves.need_some(found, out)
   facts = [facts_of(cell) for cell in found]
   text = "\n".join([
     markdown(facts),

@@ -56,10 +56,10 @@ def as_chase(scenario: Scenario) -> Game:
 
 
 @functools.cache  # a new one would be a new static argument, and every run in one program would compile again
-def make_optimizer(config: mappo.Config, iterations: int, speed: float = 1.0) -> optax.GradientTransformation:
-  """Adam with a linearly falling rate, gradients clipped at norm 0.5. `speed` is a factor on the rate."""
+def make_optimizer(config: mappo.Config, iterations: int) -> optax.GradientTransformation:
+  """Adam with a linearly falling rate, gradients clipped at norm 0.5."""
   steps = iterations * config.epochs * config.minibatches
-  rate = optax.linear_schedule(speed * config.learning_rate, speed * config.final_learning_rate, steps)
+  rate = optax.linear_schedule(config.learning_rate, config.final_learning_rate, steps)
   return optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate))
 
 
@@ -72,19 +72,16 @@ def _mean_return(played: mappo.Played) -> jax.Array:
   return jnp.mean(jnp.sum(played.reward, axis=0))
 
 
-@functools.partial(jax.jit, static_argnames=("game", "config", "iterations", "optimizers"), donate_argnames="teams")
-def together_chunk(game, config, iterations, optimizers, teams, run_key, first):
-  """CHUNK iterations in which every team learns from the same episodes. Returns teams, mean returns."""
+@functools.partial(jax.jit, static_argnames=("game", "config", "iterations", "optimizer"), donate_argnames="teams")
+def alone_chunk(game, config, iterations, optimizer, teams, run_key, first):
+  """CHUNK iterations of the game's only team. Returns it in a tuple, and its mean return [1]."""
 
   def one_iteration(teams, iteration):
-    key_play, *key_teams = jax.random.split(jax.random.fold_in(run_key, iteration), len(teams) + 1)
-    played = mappo.play(game, tuple(team.actor for team in teams), key_play, config.copies)
+    (team,) = teams
+    key_play, key_learn = jax.random.split(jax.random.fold_in(run_key, iteration))
+    (played,) = mappo.play(game, (team.actor,), key_play, config.copies)
     bound = log_std_bound(config, iteration / iterations)
-    teams = tuple(
-      mappo.learn(team, episodes, key, config, optimizer, bound)
-      for team, episodes, key, optimizer in zip(teams, played, key_teams, optimizers, strict=True)
-    )
-    return teams, jnp.stack([_mean_return(episodes) for episodes in played])
+    return (mappo.learn(team, played, key_learn, config, optimizer, bound),), _mean_return(played)[None]
 
   teams, returns = jax.lax.scan(one_iteration, teams, first + jnp.arange(CHUNK))
   return teams, jnp.mean(returns, axis=0)
@@ -119,24 +116,19 @@ def against_chunk(game, config, iterations, optimizer, teams, run_key, first, si
   return teams, jnp.mean(returns, axis=0)
 
 
-def train(
-  game: Game, config: mappo.Config, iterations: int, seed: int, speeds: tuple[float, ...] = (1.0,), title: str = ""
-) -> History:
-  """All teams of the game learn together from fresh parameters, with a bar; `speeds` is a factor a team on its rate.
+def train(game: Game, config: mappo.Config, iterations: int, seed: int, title: str = "") -> History:
+  """The team of a game that has one learns from fresh parameters, with a bar; respond is for games of two.
 
   Raises:
-    ValueError: iterations is not a positive multiple of CHUNK, or a speed is missing.
+    ValueError: iterations is not a positive multiple of CHUNK, or the game has several teams.
   """
-  if len(speeds) != len(game.sizes):
-    raise ValueError(f"speeds={speeds} must name one factor for each of the {len(game.sizes)} teams")
-  optimizers = tuple(make_optimizer(config, iterations, speed) for speed in speeds)
-  run_key, *init_keys = jax.random.split(jax.random.key(seed), len(game.sizes) + 1)
-  teams = tuple(
-    mappo.init_team(key, size, config, optimizer)
-    for key, size, optimizer in zip(init_keys, game.sizes, optimizers, strict=True)
-  )
-  chunk = functools.partial(together_chunk, game, config, iterations, optimizers)
-  return _loop(chunk, teams, run_key, iterations, config.copies * game.horizon, title)
+  if len(game.sizes) != 1:
+    raise ValueError(f"a game of {len(game.sizes)} teams; train is for one, respond for one against frozen others")
+  optimizer = make_optimizer(config, iterations)
+  run_key, init_key = jax.random.split(jax.random.key(seed))
+  team = mappo.init_team(init_key, game.sizes[0], config, optimizer)
+  chunk = functools.partial(alone_chunk, game, config, iterations, optimizer)
+  return _loop(chunk, (team,), run_key, iterations, config.copies * game.horizon, title)
 
 
 def respond(

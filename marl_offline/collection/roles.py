@@ -53,7 +53,7 @@ def rename(episodes: Episodes, order: np.ndarray) -> Episodes:
   agents = np.arange(episodes.num_agents)
   if order.shape != (episodes.num_episodes, len(agents)) or (np.sort(order, axis=1) != agents).any():
     raise ValueError(f"order must hold the {len(agents)} agents once for each of {episodes.num_episodes} episodes")
-  if episodes.state is not None and not np.array_equal(episodes.state, episodes.obs.reshape(episodes.num_rows, -1)):
+  if episodes.without_repeated_state().state is not None:
     raise ValueError("only episodes whose state is the agents' observations can be renamed")
   if episodes.legal is not None:
     raise ValueError("spread's actions are continuous; episodes with legal ones are not renamed")

@@ -13,5 +13,6 @@ public_og_marl OG-MARL's vaults
 public_pymarl  pymarl's and CFCQL's HDF5 episodes, of discrete actions
 transitions    episodes -> device arrays -> Transition, never across an episode's end
 sampling       draw(dataset, key, batch_size)
+feeding        batches from the host, ahead of the updates, where a data set is too large for the device
 normalization  the Normalizer and the Spec of a data set
 """

@@ -72,6 +72,12 @@ class Episodes:
     rows = checks.rows_to_draw(self.arrays())
     return None if len(rows) == self.num_rows else rows
 
+  def without_repeated_state(self) -> "Episodes":
+    """The same, without a state that is all agents' observations one after the other: no state stands for that."""
+    pairs = ((self.state, self.obs), (self.final_state, self.final_obs))
+    repeats = all(state is None or np.array_equal(state, obs.reshape(len(obs), -1)) for state, obs in pairs)
+    return dataclasses.replace(self, state=None, final_state=None) if repeats else self
+
   def lengths(self) -> np.ndarray:
     """Steps of each episode. [P] int."""
     return np.diff(np.flatnonzero(self.last()), prepend=-1)

@@ -89,8 +89,9 @@ def read(
   vault = _Vault(folder, index)
   known = _known(vault, task, time_limit)
   final_rows = task in WITH_FINAL_ROWS if final_rows is None else final_rows
-  terminals = flags(*vault.rows("terminals")).all(axis=1)
-  ends, how = _ends(vault, terminals, known, final_rows)
+  where, first, flagged = vault.rows("terminals")
+  terminals = flags(where, first, flagged)  # [rows, agents]
+  ends, how = _ends(vault, where, terminals, known, final_rows)
   stop = int(ends[-1]) + 1
   final = np.zeros(stop, bool)
   final[ends] = True
@@ -106,7 +107,7 @@ def read(
 
   fields = fill(known, steps, final, look, actions, folder.name)
   lengths = np.diff(ends, prepend=-1) - final_rows
-  cut = (lengths == known.time_limit) | ~terminals[ends]
+  cut = (lengths == known.time_limit) | ~terminals[ends].all(axis=1)
   last = np.cumsum(lengths) - 1
   fields["terminated"], fields["truncated"] = np.zeros(len(fields["obs"]), bool), np.zeros(len(fields["obs"]), bool)
   fields["terminated"][last], fields["truncated"][last] = ~cut, cut
@@ -232,10 +233,8 @@ def _known(vault: _Vault, task: str, time_limit: int | None) -> Task:
   return known
 
 
-def _ends(vault: _Vault, terminals: np.ndarray, known: Task, final_rows: bool) -> tuple[np.ndarray, str]:
-  """Rows that end an episode, and how they are known."""
-  where, first, ended = vault.rows("terminals")
-  ended = flags(where, first, ended)
+def _ends(vault: _Vault, where: str, ended: np.ndarray, known: Task, final_rows: bool) -> tuple[np.ndarray, str]:
+  """Rows that end an episode, and how they are known. ended: the terminals [rows, agents], read from `where`."""
   if "truncations" in vault.leaves:
     ended = ended | flags(*vault.rows("truncations"))
   ends, how = np.flatnonzero(ended.all(axis=1)), "as flagged"

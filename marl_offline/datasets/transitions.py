@@ -26,7 +26,7 @@ class Dataset:
   episode: jax.Array  # [R] int32, which one the row belongs to
   final_obs: jax.Array  # [P, N, O]
   final_action: jax.Array  # [P, N, A]
-  state: jax.Array | None = None  # [R, S]
+  state: jax.Array | None = None  # [R, S]; None: the observations are the state
   final_state: jax.Array | None = None  # [P, S]
   to_draw: jax.Array | None = None  # [D] int32, the rows that may be drawn; None: all
 
@@ -61,6 +61,7 @@ def from_episodes(episodes: Episodes, team_reward: str = "mean", place: Callable
   if team_reward not in TEAM_REWARDS:
     raise ValueError(f"team_reward={team_reward!r} is unknown; known are {', '.join(TEAM_REWARDS)}")
   last, to_draw = episodes.last(), episodes.rows_to_draw()
+  episodes = episodes.without_repeated_state()  # half of what such a data set takes, and of each batch's rows
   reward = np.mean(episodes.reward, axis=1) if team_reward == "mean" else episodes.reward[:, 0]
   return Dataset(
     obs=place(episodes.obs),

@@ -34,6 +34,10 @@ class CheckpointError(ValueError):
   """A checkpoint cannot be written or read; one sentence says which and why."""
 
 
+class NotSaved(CheckpointError):
+  """The disk refuses one."""
+
+
 class Checkpoints:
   """The checkpoints of one run; the newest `keep` stay."""
 
@@ -50,7 +54,7 @@ class Checkpoints:
     """Writes states [seeds, ...] and meta; returns when they are on disk and read back.
 
     Raises:
-      CheckpointError: they could not be written; older checkpoints are untouched.
+      NotSaved: they could not be written; older checkpoints are untouched.
     """
     unfinished = self.folder / f".unfinished-{step}"
     try:
@@ -60,8 +64,7 @@ class Checkpoints:
       shutil.rmtree(unfinished, ignore_errors=True)
       whole = self.steps()
       stays = f"the checkpoint of step {whole[-1]} is intact" if whole else "no checkpoint was written before"
-      reason = _first_line(error)
-      raise CheckpointError(f"cannot save step {step} in {self.folder}: {reason}; {stays}") from error
+      raise NotSaved(f"cannot save step {step} in {self.folder}: {_first_line(error)}; {stays}") from error
     for old in [each for each in self.steps() if each != step][: 1 - self._keep or None]:
       shutil.rmtree(self.folder / str(old), ignore_errors=True)
 
@@ -86,13 +89,13 @@ class Checkpoints:
     shutil.rmtree(target, ignore_errors=True)
     os.replace(unfinished, target)
 
-  def meta(self, step: int | None = None) -> dict[str, Any]:
-    """meta.json of a step (the newest).
+  def meta(self) -> dict[str, Any]:
+    """meta.json of the newest.
 
     Raises:
       CheckpointError: there is none, or it is damaged or foreign.
     """
-    return _read_meta(self._path(step))
+    return _read_meta(self._path(None))
 
   def restore(self, like: Any, seeds: Sequence[int], step: int | None = None) -> tuple[Any, dict[str, Any]]:
     """States [seeds, ...] of a step (the newest) as NumPy arrays, on no device yet, and the meta.
@@ -104,8 +107,7 @@ class Checkpoints:
     Raises:
       CheckpointError: no checkpoint, a damaged one, other seeds, or arrays of another shape.
     """
-    path = self._path(step)
-    meta = _read_meta(path)
+    meta = _read_meta(path := self._path(step))
     if missing := sorted(set(seeds) - set(meta["seeds"])):
       raise CheckpointError(f"{path} holds the seeds {meta['seeds']}, not {missing[0]}")
     _require_same_leaves(path, meta, _leaves(_without_keys(like)))
@@ -116,12 +118,10 @@ class Checkpoints:
     empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), _without_keys(like))
     with _quiet_and_alone():
       trees = [_orbax().restore(path / item, args=ocp.args.StandardRestore(empty)) for item in items]
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
-    return _with_keys(like, stacked), meta
+    return _with_keys(like, jax.tree.map(lambda *leaves: np.stack(leaves), *trees)), meta
 
   def _path(self, step: int | None) -> pathlib.Path:
-    steps = self.steps()
-    if not steps:
+    if not (steps := self.steps()):
       raise CheckpointError(f"no checkpoint in {self.folder}: no run's folder, or of one that has saved none yet")
     if step is not None and step not in steps:
       raise CheckpointError(f"{self.folder} has checkpoints of the steps {steps}, not of {step}")

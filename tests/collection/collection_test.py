@@ -60,8 +60,10 @@ def test_respond_refuses_what_it_cannot_share_out():
   game = online.as_chase(particle_tasks.tag_scenario())
   with pytest.raises(ValueError, match="copies=64 cannot be shared out among 3 opponents"):
     online.respond(game, TINY, 2, 0, 0, [None, None, None])
+  with pytest.raises(ValueError, match="a game of 2 teams; train is for one"):
+    online.train(game, TINY, 2, 0)
   with pytest.raises(ValueError, match="iterations=3 must be a positive multiple"):
-    online.train(game, TINY, 3, 0, (1.0, 1.0))
+    online.train(online.as_game(particle_tasks.spread()), TINY, 3, 0)
 
 
 def test_time_and_copies_stay_apart_where_opponents_are_joined():

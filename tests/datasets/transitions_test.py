@@ -1,5 +1,8 @@
 """Rows to transitions: nothing reaches into the next episode, and only a true end stops the bootstrap."""
 
+import dataclasses
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -105,3 +108,16 @@ def test_gather_runs_inside_jit_vmap_and_scan():
   flat = gather(dataset, jnp.arange(12))
   jax.tree.map(lambda x, y: np.testing.assert_array_equal(x.reshape(y.shape), y), scanned(dataset, rows), flat)
   jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y[7]), gather(dataset, jnp.int32(7)), flat)
+
+
+def test_a_state_that_repeats_the_observations_is_kept_once():
+  plain = made.episodes()
+  repeated = dataclasses.replace(plain, state=plain.obs.reshape(8, -1), final_state=plain.final_obs.reshape(3, -1))
+  kept, other = transitions.from_episodes(repeated), transitions.from_episodes(made.episodes(with_state=True))
+  assert kept.state is None and kept.final_state is None and other.state is not None
+  both = [gather(dataset, jnp.arange(8)) for dataset in (kept, transitions.from_episodes(plain))]
+  chex.assert_trees_all_equal(*both)
+  for one in ("state", "final_state"):  # in one number another: a state of its own
+    there = getattr(repeated, one).copy()
+    there[-1, -1] += 1
+    assert transitions.from_episodes(dataclasses.replace(repeated, **{one: there})).state is not None

@@ -84,3 +84,10 @@ def test_the_newest_of_several_data_sets_is_made_whatever_else_is_there():
 def test_unknown_names_are_one_sentence(flags, words):
   status, _, err = binaries.call(ablation_table.main, ablation_table.FLAGS, *flags)
   assert words in binaries.sentence(status, err)
+
+
+@pytest.mark.parametrize("study", ["control", "names", "roles"])
+def test_an_unknown_quality_is_named_with_its_flag(tmp_path, study):
+  flags = (f"--study={study}", "--qualities=good", f"--out={tmp_path}", f"--data_dir={tmp_path / 'data'}")
+  refused = binaries.sentence(*binaries.call(ablation_table.main, ablation_table.FLAGS, *flags)[::2])
+  assert refused.startswith("error: --qualities=good is not known")

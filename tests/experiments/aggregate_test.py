@@ -170,3 +170,13 @@ def test_bad_calls_are_one_sentence(written, tmp_path):
   assert "no cell is left" in binaries.sentence(*call(folder, "--num_seeds=9")[::2])
   again = f"--cells={folder / 'cells'}"
   assert "seed 0 of cfcql on spread-expert-v1 is there twice" in binaries.sentence(*call(folder, again)[::2])
+
+
+def test_labels_with_commas_can_be_asked_for(written):
+  folder, _ = written
+  assert aggregate.labels(["spacql (ensemble_size=2", "sharpness=0.0)", "cfcql"]) == [
+    "spacql (ensemble_size=2, sharpness=0.0)",
+    "cfcql",
+  ]
+  refused = binaries.sentence(*call(folder, "--algorithms=spacql (ensemble_size=2, sharpness=0.0),cfcql")[::2])
+  assert "--algorithms=spacql (ensemble_size=2, sharpness=0.0) is not known" in refused

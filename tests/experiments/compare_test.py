@@ -11,7 +11,7 @@ from tests.experiments import binaries
 
 
 def make_run(
-  folder, *, seed=0, algorithm="spacql", protocol="paper", reached=20, changed=(), data="a" * 64, episodes=3,
+  folder, *, seed=0, algorithm="spacql", protocol="paper", reached=10_005, changed=(), data="a" * 64, episodes=3,
   precision=None, minibatches=None, also=(),
 ):  # fmt: skip
   """A run folder with nothing in it but what compare reads."""
@@ -21,12 +21,12 @@ def make_run(
   flags["precision"] = precision
   data = {"name": "spread-random-v1", "quality": "random", "origin": "collected", "sha256": {"obs": data}}
   data |= {"task": "spread", "folder": "data/spread-random-v1"}
-  run = {"config": {"alpha": 0.5, **dict(item.split("=") for item in changed)}, "gradient_steps": 20}
+  run = {"config": {"alpha": 0.5, **dict(item.split("=") for item in changed)}, "gradient_steps": 10_005}
   run["minibatches"], seeds = minibatches, [seed, *also]
   config = {"flags": flags, "seeds": seeds, "run": run, "dataset": data | {"mean_return": 159.8}}
   config |= {"device": "cpu", "versions": {}, "commit": None}
   (folder / "config.json").write_text(json.dumps(config))
-  steps = list(range(10, reached + 1, 10))
+  steps = list(range(3_335, reached + 1, 3_335))
   returns = np.full((len(seeds), len(steps), episodes), 159.8 + 357.0 * (0.5 + 0.1 * seed))  # scores 50 + 10 * seed
   np.savez(folder / "returns.npz", returns=returns, axes=np.array(["seed", "evaluation", "episode"]), step=steps,
            seed=seeds)  # fmt: skip
@@ -39,12 +39,15 @@ def call(tmp_path, *folders):
 
 
 def test_seeds_are_one_row_and_other_protocols_another(tmp_path):
-  folders = [make_run(tmp_path / "a"), make_run(tmp_path / "b", seed=1, reached=10)]
+  folders = [make_run(tmp_path / "a"), make_run(tmp_path / "b", seed=1, reached=6_670)]
   folders.append(make_run(tmp_path / "c", protocol="layer_norm"))
   status, out, err = call(tmp_path, *folders)
   assert status == 0, err
-  assert "| spread-random-v1 | spacql | 20 (so far 20, 10) | 2 | 55.0 +- 5.0 | 50.0, 60.0 | 0.0 | 78.2 +- 14.0 |" in out
-  assert "| spread-random-v1 | spacql (layer_norm) | 20 | 1 | 50.0 | 50.0 | 0.0 | - |" in out
+  assert (
+    "| spread-random-v1 | spacql | 10005 (so far 10005, 6670) | 2 | 55.0 +- 5.0 | 50.0, 60.0 | 0.0 | 78.2 +- 14.0 |"
+    in out
+  )
+  assert "| spread-random-v1 | spacql (layer_norm) | 10005 | 1 | 50.0 | 50.0 | 0.0 | - |" in out
   rows = json.loads((tmp_path / "out" / "compare.json").read_text())
   assert [row["seeds"] for row in rows] == [[0, 1], [0]]
   assert [row["std"] for row in rows] == [5.0, None]  # one seed has no spread
@@ -84,7 +87,7 @@ def test_runs_that_are_not_alike_are_not_averaged(tmp_path, change, words):
 def test_another_precision_is_another_row(tmp_path):
   status, out, err = call(tmp_path, make_run(tmp_path / "a"), make_run(tmp_path / "b", precision="tensorfloat32"))
   assert status == 0, err
-  assert "| spacql (tensorfloat32) | 20 | 1 |" in out and "| spacql | 20 | 1 |" in out
+  assert "| spacql (tensorfloat32) | 10005 | 1 |" in out and "| spacql | 10005 | 1 |" in out
 
 
 def test_a_folder_without_readable_evaluations_is_one_sentence(tmp_path):

@@ -174,3 +174,15 @@ def test_rows_that_are_never_drawn_are_told(capsys, tmp_path):
   storage.save(tmp_path / "set", episodes, **made.FACTS)
   status, out, _ = inspect(capsys, "--folder", tmp_path / "set")
   assert status == 0 and "unknown         1 cut episodes' final actions" in out
+
+
+def test_a_home_is_found_and_an_interruption_is_one_sentence(capsys, data_dir, monkeypatch):
+  monkeypatch.setenv("HOME", str(data_dir))
+  status, out, err = inspect(capsys, "--folder=~/made-medium-replay-v1")
+  assert status == 0 and "medium-replay" in out, err
+
+  def interrupted(folder):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(inspect_data, "report", interrupted)
+  assert inspect(capsys, "--folder=~/made-medium-replay-v1") == (130, "", "error: interrupted\n")

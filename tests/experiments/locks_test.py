@@ -1,6 +1,8 @@
 """A lock keeps a second process out, goes with the first, and asks nothing of file systems that have none."""
 
 import errno
+import threading
+import time
 
 import pytest
 
@@ -15,19 +17,36 @@ def test_the_second_is_told_and_the_next_is_first_again(tmp_path):
     assert again
 
 
+def test_who_waits_says_so_and_comes_next(tmp_path, capsys):
+  path, order = tmp_path / ".lock", []
+
+  def second():
+    with locks.in_turn(path, "makes data"):
+      order.append("second")
+
+  waiting = threading.Thread(target=second)
+  with locks.in_turn(path, "makes data"):
+    waiting.start()
+    while "waits for it" not in (told := capsys.readouterr().out):
+      time.sleep(0.01)
+    order.append("first")
+  waiting.join()
+  assert order == ["first", "second"] and told == "another process makes data; this one waits for it\n"
+
+
 def test_where_there_are_no_locks_everybody_is_alone(tmp_path, monkeypatch):
   def no_locks(file, how):
     raise OSError(errno.ENOLCK, "No locks available")
 
   monkeypatch.setattr(locks.fcntl, "flock", no_locks)
-  with locks.alone(tmp_path / ".lock") as alone:
+  with locks.alone(tmp_path / ".lock") as alone, locks.in_turn(tmp_path / ".lock", "makes data"):
     assert alone
 
 
 def test_a_lock_that_cannot_be_made_is_one_sentence(tmp_path):
   (tmp_path / "file").write_text("")
   with (
-    pytest.raises(runs.UserError, match=r"cannot be written: .*; nothing was trained"),
+    pytest.raises(runs.UserError, match=r"cannot be written: .*; nothing was done"),
     locks.alone(tmp_path / "file" / ".lock"),
   ):
     pass

@@ -8,8 +8,8 @@ def test_the_picture_and_the_table_take_several_tasks():
     return {
       "algorithm": algorithm, "task": task, "quality": quality, "protocol": "paper", "set": [],
       "dataset": {"name": f"{task}-{quality}-v1", "origin": "collected", "mean_return": 0.0}, "seeds": [0, 1],
-      "final_returns": values, "curve": [[0.0, value - 3.57, value + 3.57] for value in values], "gradient_steps": 10,
-      "steps": [4, 8, 10], "config": {},
+      "final_returns": values, "curve": [[0.0, value - 3.57, value + 3.57] for value in values],
+      "gradient_steps": 10_005, "steps": [4, 8, 10], "config": {},
     }  # fmt: skip
 
   found = [cell("world", "expert", "bc", [50.9, -7.1]), cell("spread", "random", "cfcql", [159.8, 516.8])]
@@ -22,6 +22,8 @@ def test_the_picture_and_the_table_take_several_tasks():
   # over the last half: the evaluations at 8 and 10 of 10 steps, 3.57 below and above the final ones
   assert line.split(" | ")[5:7] == ["50.0 +- 50.0", "338.3 +- 178.5"]
   assert line.split(" | ")[7] == "0.0, 100.0" and "stuck" not in text
+  trial = table_view.markdown([found[0], found[1] | {"gradient_steps": 10}], ["the recipe"])
+  assert "papers' own" not in trial and "62.2" not in trial  # which trained a thousand times as long
   marked = table_view.markdown([found[0], found[1] | {"stuck_agents": [[2], None]}], ["the recipe"])
   assert (
     "| **50.0 +- 50.0*** |" in marked and "| 0.0*, 100.0 |" in marked and "*: some agent's policy is stuck" in marked

@@ -202,6 +202,22 @@ def test_what_is_not_finite_ends_with_1_and_keeps_the_state(work, monkeypatch):
 
 
 FULL = OSError(28, "No space left on device")
+
+
+def test_what_is_not_finite_is_told_on_a_full_disk_too(work, monkeypatch):
+  def moment(hooks, states, position):
+    raise trainer.NonFinite(f"loss of seed 3 not finite; {hooks.set_aside(states, position)}")
+
+  def full(*args):
+    raise checkpoints.NotSaved("cannot save step 20: no space left on device")
+
+  fails_in(monkeypatch, moment)
+  monkeypatch.setattr(checkpoints.Checkpoints, "save", full)
+  status, _, err = call("--resume", f"--run_dir={work / 'run'}")
+  assert status == 1 and len(err.splitlines()) == 1
+  assert "loss of seed 3 not finite; its state could not be kept (cannot save step 20: no space left on device)" in err
+
+
 GO_ON = "the checkpoint of step 20 is kept; make room and go on with --resume"
 
 
