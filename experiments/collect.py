@@ -182,6 +182,8 @@ def make_if_missing(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path
   whole = folder / "card.json"
   if whole.is_file():
     return folder
+  recipe.check()
+  recipe.num_rows(runs.environment_of(recipe.task).horizon)  # both refuse before anything is written
   with locks.in_turn(folder.with_name(f".making-{folder.name}.lock"), f"makes {folder}"):
     try:
       if not whole.is_file():  # else another process made it meanwhile

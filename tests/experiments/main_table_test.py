@@ -219,7 +219,7 @@ def test_converted_data_are_said_to_be(filled):
   assert main_table.origins([converted]) == [
     "spread-random-v1 was not collected here but converted from other files; another prey."
   ]
-  known = converted | {"algorithm": "cfcql", "set": []}
+  known = converted | {"algorithm": "cfcql", "set": [], "gradient_steps": 10_005}
   assert table_view.of_paper(known) is None and table_view.of_paper(known | {"caveat": ""}).mean == 62.2
 
 
@@ -247,7 +247,7 @@ def test_the_last_half_begins_after_the_model_of_the_behavior(filled):
 def test_a_damaged_cell_is_one_sentence(filled, tmp_path):
   (tmp_path / "out" / "cells").mkdir(parents=True)
   (tmp_path / "out" / "cells" / f"{NAME}.json").write_text('{"seeds": [0]}')
-  assert "is damaged: it has no final_returns" in binaries.sentence(*call(tmp_path)[::2])
+  assert "is damaged: it has no algorithm" in binaries.sentence(*call(tmp_path)[::2])
 
 
 def test_a_failed_run_does_not_keep_the_others(tmp_path, monkeypatch):
