@@ -24,7 +24,6 @@ algorithms, seeds and numbers of evaluations on all tasks; what stands against t
 import collections
 import json
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -56,7 +55,13 @@ RUNS = ("dataset", "seed")
 
 def labels(asked: Sequence[str]) -> list[str]:
   """--algorithms, whose labels may have commas in their brackets."""
-  return re.split(r", (?![^(]*\))", ", ".join(asked)) if asked else []
+  found: list[str] = []
+  for part in asked:
+    if found and found[-1].count("(") > found[-1].count(")"):
+      found[-1] += f", {part}"
+    else:
+      found.append(part)
+  return found
 
 
 def place_of(cell: dict) -> str:

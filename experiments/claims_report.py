@@ -31,6 +31,7 @@ from experiments import (
   studies,
   table_view,
 )
+from experiments.claims_view import PARTS
 from marl_offline.evaluation import scores, statistics
 from marl_offline.evaluation.statistics import Named
 
@@ -43,11 +44,10 @@ Side = tuple[str, tuple[str, ...]]  # algorithm, its --set changes but for the e
 SPACQL, ICQL_QS, CFCQL = (("spacql", ()), ("icql_qs", ()), ("cfcql", ()))
 SCORE, DISAGREEMENT = "score", "target_std"
 SIZES = ((2, 2), (10, 10))
-PARTS = ("end", "last_half")
 
 
 class Claim(NamedTuple):
-  """`one` has more of a measure than `other`, on these qualities, or less."""
+  """A measure of `one` less that of `other`, on these qualities, speaks for or against some words of the paper."""
 
   words: str
   one: Side
@@ -127,12 +127,12 @@ def rows_of(claim: Claim, grid: aggregate.Grid, places: Sequence[str]) -> list[d
       one, other = (grid.get(name, {}).get(place) for name in names)
       if not comparable(claim, sizes, one, other):
         continue
-      parts = {part: [measured(cell, claim.measure)[part] for cell in (one, other)] for part in PARTS}
+      both = [measured(cell, claim.measure) for cell in (one, other)]
       found.append({
         **{"data": place, "critics": list(sizes), "seeds": [len(cell["seeds"]) for cell in (one, other)]},
         "published": printed(claim, one),
         "stuck": any(any(cells.stuck_agents(cell)) for cell in (one, other)),
-        **{part: difference(*pair) for part, pair in parts.items()},
+        **{part: difference(*(each[part] for each in both)) for part in PARTS},
       })  # fmt: skip
   return found
 
@@ -168,7 +168,7 @@ def main() -> None:
   facts["claims"] = [claim for claim in facts["claims"] if claim["rows"]]
   if not facts["claims"]:
     raise runs.UserError(
-      f"--cells={FLAGS.cells[0]} has no data set with two algorithms of a claim; ablation_table --study control "
+      f"--cells={','.join(FLAGS.cells)} has no data set with two algorithms of a claim; ablation_table --study control "
       "trains them"
     )
   text = claims_view.markdown(facts)

@@ -6,11 +6,15 @@ from typing import Any
 
 PARTS = {"end": "at the end", "last_half": "over the last half"}
 COLORS = {"higher": "#0077bb", "lower": "#cc3311", "not told apart": "#777777", "no interval": "#bbbbbb"}
-STUCK = "*: a seed of one of the two has a policy that is stuck and learns no more (experiments.stuck_policies)."
+STUCK = (
+  "*: a seed of one of the two has a policy that is stuck and learns no more (experiments.stuck_policies); some older "
+  "cells were not asked."
+)
 RULE = (
   "Differences of means over seeds with Welch's 95 % interval, not corrected for how many are looked at; bold where "
-  "the interval leaves out 0. Of each task and quality the newest data set of ours. The published ones are SPaCQL's "
-  "with ten critics and the others' with two, on the papers' data, of tag and world against another prey."
+  "the interval, before rounding, leaves out 0. Of each task and quality the newest data set of ours. The published "
+  "ones are SPaCQL's with ten critics and the others' with two, on the papers' data, of tag and world against another "
+  "prey."
 )
 
 

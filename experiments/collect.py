@@ -188,7 +188,7 @@ def make_if_missing(recipe: Recipe, data_dir: str | os.PathLike) -> pathlib.Path
     try:
       if not whole.is_file():  # else another process made it meanwhile
         print(f"making {folder}", flush=True)
-        make(recipe, data_dir)
+        return pathlib.Path(make(recipe, data_dir))
     except storage.DataError:
       if not whole.is_file():  # else another process made it where there are no locks
         raise

@@ -22,6 +22,7 @@ from experiments.cells import Cell
 from experiments.recipes import Recipe
 from experiments.runs import Ended
 from marl_offline.datasets.storage import DataError
+from marl_offline.training import memory
 from marl_offline.training.checkpoints import CheckpointError, NotSaved
 from marl_offline.training.memory import TooLarge
 from marl_offline.training.trainer import NonFinite
@@ -91,8 +92,8 @@ class _Bar:
 def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str, Any]]:
   """Trains what is missing, writes each cell when its seeds are done. -> the cells that there are, in their order.
 
-  A run that fails (a metric not finite, memory, damaged files) is named on stderr, and the others are trained all the
-  same.
+  A run that fails (a metric not finite, memory, a damaged checkpoint or data set) is named on stderr, and the others
+  are trained all the same.
 
   Raises:
     UserError: an unknown name, a cell of other settings or data than today's, files that do not fit each other, or no
@@ -115,6 +116,9 @@ def fill(wanted: Sequence[Cell], flag_values: flags.FlagValues) -> list[dict[str
   work, runs_dir = [], pathlib.Path(flag_values.runs_dir)
   for cell in () if flag_values.show else wanted:
     work += [(cell, run) for run in seed_runs.wanted(cell, cells.load(path_of(out, cell)), seeds, runs_dir)]
+  for cell, run in work:
+    if more := sorted(set(run) - set(seeds)):
+      print(f"{cell.name}: seeds {run[0]} to {run[-1]} were begun together and go on, {len(more)} more than asked for")
   if not work and not flag_values.show:
     print(f"nothing to train: {out / 'cells'} has {len(seeds)} seeds of every cell; another --out trains them anew")
   for cell, block in work:
@@ -226,9 +230,9 @@ def _train_all(work, flag_values) -> list[str]:
 
 
 def of_one_run(error: Exception) -> bool:
-  """Whether the others can be trained all the same. A disk that refuses one refuses all."""
+  """Whether the others can be trained all the same. On a full disk none can be saved."""
   if isinstance(error, jax.errors.JaxRuntimeError):
-    return str(error).startswith("RESOURCE_EXHAUSTED")
+    return memory.ran_out(error)
   return not isinstance(error, NotSaved)
 
 
@@ -262,7 +266,7 @@ def _request(cell: Cell, block: list[int], flag_values) -> train_request.Request
   Raises:
     UserError: another run has its folder.
   """
-  folder = pathlib.Path(flag_values.runs_dir) / f"{cell.name}-s{block[0]}{f'-{block[-1]}' if block[1:] else ''}"
+  folder = seed_runs.folder(pathlib.Path(flag_values.runs_dir), cell, block)
   given = cell.flags(block[0], len(block))
   if not folder.exists():
     return train_request.of_flags(given, folder, flag_values.data_dir)

@@ -49,7 +49,7 @@ def binary(main: Callable[[], None], flag_values: flags.FlagValues = flags.FLAGS
   except (UserError, CheckpointError, memory.TooLarge, storage.DataError, OSError) as error:
     _leave(error, 2)
   except jax.errors.JaxRuntimeError as error:
-    if not str(error).startswith("RESOURCE_EXHAUSTED"):
+    if not memory.ran_out(error):
       raise
     _leave(f"the device has not the memory: {error}; {memory.ADVICE}; what was saved is kept", 2)
   except KeyboardInterrupt:

@@ -2,7 +2,9 @@
 
 import contextlib
 import fcntl
+import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterator
 
 from experiments import runs
@@ -22,21 +24,33 @@ def alone(path: pathlib.Path) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def in_turn(path: pathlib.Path, what: str) -> Iterator[None]:
-  """Waits for another process that holds the lock of that file, and says so; it is gone at the end.
+  """Waits for another process that holds the lock of that file, and says so; the file is gone at the end.
 
   what: what that one is at. Whoever comes next must look whether it is done already.
 
   Raises:
     UserError: the file cannot be made.
   """
-  with _opened(path) as file:
-    if not _locked(file):
-      print(f"another process {what}; this one waits for it", flush=True)
-      fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-      yield
-    finally:
-      path.unlink(missing_ok=True)  # a third may then begin beside one that waited: both look first at what is there
+  while True:
+    with _opened(path) as file:
+      if not _locked(file):
+        print(f"another process {what}; this one waits for it", file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+      if not _still_there(path, file):
+        continue  # who held it has removed it: another file of this name may be somebody's lock by now
+      try:
+        yield
+      finally:
+        with contextlib.suppress(OSError):
+          path.unlink()
+      return
+
+
+def _still_there(path: pathlib.Path, file) -> bool:
+  try:
+    return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+  except FileNotFoundError:
+    return False
 
 
 def _opened(path: pathlib.Path):

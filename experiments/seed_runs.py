@@ -2,7 +2,7 @@
 
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from experiments import cells
@@ -10,10 +10,23 @@ from experiments.cells import Cell
 
 
 def wanted(cell: Cell, found: dict[str, Any] | None, seeds: Sequence[int], runs_dir: pathlib.Path) -> list[list[int]]:
-  """The runs that a cell lacks. found: its file's content, if there is one."""
-  have = set(found["seeds"]) if found else set()
+  """The runs that a cell lacks. found: its file's content, if there is one.
+
+  Where fewer seeds are asked for than were begun together, those go on and the others with them; not where that run
+  failed, perhaps by a seed that is not asked for.
+  """
+  have, runs = set(found["seeds"]) if found else set(), []
   usable = [span for span in begun(runs_dir, cell) if not have & set(span)]
-  return [run for block in blocks(cell, found, seeds) for run in cut(block, usable)]
+  for block in blocks(cell, found, seeds):
+    larger = [] if block in usable else [span for span in usable if set(block) < set(span)]
+    larger = [span for span in larger if not (folder(runs_dir, cell, span) / "failed").exists()]
+    runs += larger[:1] or cut(block, usable)
+  return runs
+
+
+def folder(runs_dir: pathlib.Path, cell: Cell, seeds: Sequence[int]) -> pathlib.Path:
+  """Of the run that trains these seeds of a cell."""
+  return runs_dir / f"{cell.name}-s{seeds[0]}{f'-{seeds[-1]}' if seeds[1:] else ''}"
 
 
 def blocks(cell: Cell, found: dict[str, Any] | None, seeds: Sequence[int]) -> list[list[int]]:
@@ -30,12 +43,11 @@ def begun(runs_dir: pathlib.Path, cell: Cell) -> list[list[int]]:
   return sorted((list(span) for span in spans if span), key=len, reverse=True)
 
 
-def cut(block: list[int], begun: Iterable[list[int]]) -> list[list[int]]:
-  """Consecutive seeds in runs, those apart that were begun together: more seeds go on with what fewer had, and fewer
-  with what more had, whose other seeds are then trained too."""
+def cut(block: list[int], begun: Sequence[list[int]]) -> list[list[int]]:
+  """Consecutive seeds in runs, those apart that were begun together: more seeds go on with what fewer had."""
+  if block in begun:
+    return [block]
   for seeds in begun:
-    if set(block) <= set(seeds):
-      return [seeds]
     if set(seeds) <= set(block):
       before, after = block[: block.index(seeds[0])], block[block.index(seeds[-1]) + 1 :]
       return [*(cut(before, begun) if before else ()), seeds, *(cut(after, begun) if after else ())]

@@ -64,10 +64,12 @@ def of_paper(cell: dict[str, Any]) -> published.Score | None:
   of it, where it was trained for shorter or longer, or where its data's card says that scores do not compare."""
   if cell["set"] or cell["protocol"] not in PAPERS or cell.get("caveat"):
     return None
-  what = cell["algorithm"], cell["task"], cell["quality"]
-  found = published.lookup(*what)
-  whole = found and settings.PROTOCOLS[cell["protocol"]](*what).gradient_steps == cell["gradient_steps"]
-  return found if whole else None
+  found = published.lookup(cell["algorithm"], cell["task"], cell["quality"])
+  if found is None:
+    return None
+  of_settings = cell.get("settings_of", cell["quality"])
+  run = settings.PROTOCOLS[cell["protocol"]](cell["algorithm"], cell["task"], of_settings)
+  return found if run.gradient_steps == cell["gradient_steps"] else None
 
 
 def data_score(cell: dict[str, Any]) -> float | None:

@@ -15,7 +15,6 @@ from experiments import provenance, runs, settings, train_request
 from experiments.recipes import Recipe
 from experiments.runs import UserError
 from marl_offline.datasets import storage
-from marl_offline.datasets.storage import DataError
 from marl_offline.environments.api import HostEnvironment, PureEnvironment, observation_hash
 from marl_offline.evaluation import host_rollouts, rollouts, scores
 from marl_offline.training import logs
@@ -68,12 +67,7 @@ def find_or_make_data(request: train_request.Request) -> pathlib.Path:
   from experiments import collect  # the collectors are imported only when they are needed
 
   print(f"no {quality} data of {task} in {request.data_dir}; making it", flush=True)
-  try:
-    return pathlib.Path(collect.make(Recipe(task, quality), request.data_dir))
-  except (DataError, UserError):
-    if folder := runs.data_folder(request.data_dir, task, quality):  # another run made it meanwhile
-      return folder
-    raise
+  return collect.make_if_missing(Recipe(task, quality), request.data_dir)
 
 
 def require_actions(algorithm: str, folder: pathlib.Path) -> None:

@@ -74,8 +74,7 @@ class Episodes:
 
   def without_repeated_state(self) -> "Episodes":
     """The same, without a state that is all agents' observations one after the other: no state stands for that."""
-    pairs = ((self.state, self.obs), (self.final_state, self.final_obs))
-    repeats = all(state is None or np.array_equal(state, obs.reshape(len(obs), -1)) for state, obs in pairs)
+    repeats = _repeats(self.state, self.obs) and _repeats(self.final_state, self.final_obs)
     return dataclasses.replace(self, state=None, final_state=None) if repeats else self
 
   def lengths(self) -> np.ndarray:
@@ -87,6 +86,14 @@ class Episodes:
     ends = np.flatnonzero(self.last())
     team = np.mean(self.reward, axis=1, dtype=np.float64)
     return np.add.reduceat(team, np.concatenate([[0], ends[:-1] + 1]))
+
+
+def _repeats(state: np.ndarray | None, obs: np.ndarray) -> bool:
+  """Up to the first chunk that differs; both may be memory-mapped."""
+  if state is None:
+    return True
+  parts = zip(checks.chunks(state), checks.chunks(obs), strict=True)
+  return all(np.array_equal(one, other.reshape(len(other), -1)) for (_, one), (_, other) in parts)
 
 
 def check(episodes: Episodes, action_low: float = -1.0, action_high: float = 1.0) -> None:

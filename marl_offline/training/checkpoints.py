@@ -35,7 +35,7 @@ class CheckpointError(ValueError):
 
 
 class NotSaved(CheckpointError):
-  """The disk refuses one."""
+  """One could not be written, or read back."""
 
 
 class Checkpoints:

@@ -21,6 +21,11 @@ class TooLarge(RuntimeError):
   """A program needs more memory than there is; the sentence says how much, and what to make smaller."""
 
 
+def ran_out(error: jax.errors.JaxRuntimeError) -> bool:
+  """Whether a device found out while computing that it has not the memory."""
+  return str(error).startswith("RESOURCE_EXHAUSTED")
+
+
 def needed(compiled: jax.stages.Compiled) -> int:
   """Bytes on each device beside the arguments, which are there already; 0 where the compiler does not tell."""
   sizes = compiled.memory_analysis()

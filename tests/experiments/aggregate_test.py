@@ -178,5 +178,6 @@ def test_labels_with_commas_can_be_asked_for(written):
     "spacql (ensemble_size=2, sharpness=0.0)",
     "cfcql",
   ]
+  assert aggregate.labels(["x (a=1", "b=(1", "2))", "cfcql"]) == ["x (a=1, b=(1, 2))", "cfcql"]
   refused = binaries.sentence(*call(folder, "--algorithms=spacql (ensemble_size=2, sharpness=0.0),cfcql")[::2])
   assert "--algorithms=spacql (ensemble_size=2, sharpness=0.0) is not known" in refused

@@ -22,13 +22,19 @@ def test_seeds_that_were_begun_together_stay_together():
   assert cut([0, 1, 2, 3, 4], [[0, 1, 2], [1]]) == [[0, 1, 2], [3, 4]]
   assert cut([0, 1, 2, 3, 4], [[3], [1]]) == [[0], [1], [2], [3], [4]]
   assert cut([1, 2], [[1, 2]]) == [[1, 2]]
-  assert cut([0, 1], [[0, 1, 2, 3, 4], [0]]) == [[0, 1, 2, 3, 4]]  # fewer are asked for than were begun
+  assert cut([0, 1, 2, 3, 4], [[0, 1, 2], [2, 3, 4]]) == [[0, 1, 2], [3, 4]]
 
 
 def test_a_run_with_seeds_that_are_done_already_does_not_go_on(tmp_path):
   for name in ("s0-4", "s3-4"):
     (tmp_path / f"{CELL.name}-{name}").mkdir()
-  assert seed_runs.wanted(CELL, None, range(3), tmp_path) == [[0, 1, 2, 3, 4]]
+  assert seed_runs.wanted(CELL, None, range(5), tmp_path) == [[0, 1, 2, 3, 4]]
+  assert seed_runs.wanted(CELL, None, range(3), tmp_path) == [[0, 1, 2, 3, 4]]  # fewer are asked for than were begun
+  (tmp_path / f"{CELL.name}-s0-2").mkdir()
+  assert seed_runs.wanted(CELL, None, range(3), tmp_path) == [[0, 1, 2]]
+  (tmp_path / f"{CELL.name}-s0-2").rmdir()
+  (tmp_path / f"{CELL.name}-s0-4" / "failed").mkdir()
+  assert seed_runs.wanted(CELL, None, range(3), tmp_path) == [[0, 1, 2]]  # by themselves
   assert seed_runs.wanted(CELL, {"seeds": [0, 1]}, range(5), tmp_path) == [[2], [3, 4]]
   paired = dataclasses.replace(CELL, dataset="data/mine{seed}")
   assert seed_runs.wanted(paired, {"seeds": [1]}, range(3), tmp_path) == [[0], [2]]

@@ -24,14 +24,16 @@ def test_who_waits_says_so_and_comes_next(tmp_path, capsys):
     with locks.in_turn(path, "makes data"):
       order.append("second")
 
-  waiting = threading.Thread(target=second)
+  waiting, told, deadline = threading.Thread(target=second, daemon=True), "", time.monotonic() + 30
   with locks.in_turn(path, "makes data"):
     waiting.start()
-    while "waits for it" not in (told := capsys.readouterr().out):
+    while "waits for it" not in told and time.monotonic() < deadline:
+      told += capsys.readouterr().err
       time.sleep(0.01)
     order.append("first")
-  waiting.join()
-  assert order == ["first", "second"] and told == "another process makes data; this one waits for it\n"
+  waiting.join(30)
+  assert order == ["first", "second"] and "another process makes data; this one waits for it" in told
+  assert not path.exists()
 
 
 def test_where_there_are_no_locks_everybody_is_alone(tmp_path, monkeypatch):
