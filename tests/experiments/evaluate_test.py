@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from experiments import evaluate, train, train_request
-from marl_offline.environments import mujoco_agents
+from marl_offline.environments import mujoco_agents, particle_tasks
 from marl_offline.evaluation import animation, curves, rollouts
 from marl_offline.types import Learner
 from tests.experiments import binaries
@@ -45,6 +45,22 @@ def test_render(run, kind, tmp_path, monkeypatch):
   status, out, err = call(f"--run_dir={run}", "--episodes=4", f"--render={path}", "--seed=1")
   assert status == 0, err
   assert path.stat().st_size > 1000 and str(path) in out
+
+
+def test_the_film_shows_the_episode_that_counts_under_its_number():
+  spread, shown = particle_tasks.spread(), []
+  learner = Learner(None, None, lambda state, memory, obs, key: (state + 0.0 * obs[:, :2], memory))
+  status, _, err = binaries.call(
+    lambda: shown.append(evaluate.played(spread, learner, np.float32(0.5))),
+    evaluate.FLAGS,
+    "--episodes=5",
+    "--episode=3",
+  )
+  assert status == 0, err
+  _, rewards = shown[0]
+  returns = rollouts.evaluator(spread, learner, 5)(np.full(1, 0.5, np.float32))[0]
+  np.testing.assert_allclose(np.sum(np.mean(rewards, axis=1)), returns[3], rtol=1e-5)
+  assert len(set(np.round(returns, 3))) == 5  # no other episode would do
 
 
 def test_render_a_robot(run, tmp_path, monkeypatch):
