@@ -30,6 +30,7 @@ from experiments import (
   settings,
   studies,
   table_view,
+  weights_figure,
 )
 from experiments.claims_view import PARTS
 from marl_offline.evaluation import scores, statistics
@@ -142,14 +143,13 @@ def weights_of(grid: aggregate.Grid, places: Sequence[str]) -> list[dict[str, An
   found = []
   for size in (10, 2):
     for place, cell in grid.get(label(SPACQL, size), {}).items():
-      names = [f"w_{k}" for k in range(1, 1 + sum(name.startswith("w_") for name in cell["metrics"]))]
-      if place not in places or not names:
+      if place not in places or "w_1" not in cell["metrics"]:
         continue
-      series = np.stack([metric_curves.metric(cell, name).values for name in names])  # [K, seed, evaluation]
-      leads = np.bincount(series.argmax(axis=0).ravel(), minlength=len(names))
+      series = weights_figure.per_k(cell, "w").values  # [seed, evaluation, K]
+      leads = np.bincount(series.argmax(axis=-1).ravel(), minlength=series.shape[-1])
       found.append({
         **{"data": place, "critics": size, "seeds": len(cell["seeds"]), "leads": leads.tolist()},
-        **{"evaluations": int(leads.sum()), "end": series[..., -1].mean(axis=1).tolist()},
+        **{"evaluations": int(leads.sum()), "end": series[:, -1].mean(axis=0).tolist()},
       })  # fmt: skip
   return found
 

@@ -22,10 +22,10 @@ def markdown(facts: Mapping[str, Any]) -> str:
   """A table for each claim, and one of SPaCQL's weights."""
   lines = []
   for claim in facts["claims"]:
-    what = "score" if claim["measure"] == "score" else "standard deviation over critics"
+    what, digits = ("score", 1) if claim["measure"] == "score" else ("standard deviation over critics", 2)
     lines += [f"**{claim['claim']}**: difference of the {what}", ""]
     lines += ["| data | critics | seeds | published | at the end | over the last half | so |", "|---" * 7 + "|"]
-    lines += [_row(row, 1 if what == "score" else 2) for row in claim["rows"]] + [""]
+    lines += [_row(row, digits) for row in claim["rows"]] + [""]
   if facts["weights"]:
     lines += ["**SPaCQL's weights**: at the end, and at how many evaluations (of all seeds) each is the largest", ""]
     lines += ["| data | critics | seeds | w_1, w_2, .. | largest at |", "|---" * 5 + "|"]
