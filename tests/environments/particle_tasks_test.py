@@ -192,3 +192,20 @@ def test_where_everything_starts(task, landmarks):
     assert 0.999 < np.abs(share).max() <= 1.0
     np.testing.assert_allclose(np.histogram(share, 5, (-1, 1))[0] / len(share), [0.2] * 5, atol=0.02)
   assert not np.asarray(world.agent_vel).any() and not np.asarray(world.time).any()
+
+
+@pytest.mark.parametrize(("task", "scenario"), list(zip(TASKS, SCENARIOS, strict=True)))
+def test_an_observation_is_laid_out_as_the_readme_says(task, scenario):
+  state = scenario().reset(jax.random.key(0))
+  velocity = jnp.arange(state.agent_vel.size, dtype=jnp.float32).reshape(state.agent_vel.shape)
+  state, environment = state.replace(agent_vel=velocity), task()
+  for i in range(3):
+    own, others = state.agent_pos[i], [j for j in range(len(velocity)) if j != i]
+    seen = [velocity[i], own, *(state.landmark_pos - own), *(state.agent_pos[j] - own for j in others)]
+    if environment.name == "spread":
+      seen.append(jnp.zeros(4))
+    else:
+      seen.append(velocity[3])
+    if environment.name == "world":  # an agent is in a forest where it touches it: radii 0.075 and 0.3
+      seen.append(jnp.where(jnp.linalg.norm(state.landmark_pos[3:] - own, axis=-1) < 0.375, 1.0, -1.0))
+    np.testing.assert_allclose(environment.observe(state)[i], jnp.concatenate(seen), atol=1e-6)
