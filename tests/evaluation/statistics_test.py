@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from marl_offline.evaluation import statistics
 from marl_offline.evaluation.statistics import Named
@@ -64,6 +65,17 @@ def test_interval_of_a_difference_by_hand():
   assert statistics.mean_difference_interval(x, Named(np.array([3.0]), ("seed",)), "seed") is None
   with pytest.raises(ValueError, match="over 'seed' alone"):
     statistics.mean_difference_interval(x, GRID, "seed")
+
+
+def test_sides_of_other_sizes_and_spreads_have_the_interval_of_welch():
+  """Degrees of freedom by hand, 4 / (1 / 1 + 1 / 2) = 8 / 3 and not the pooled 3, and the interval as SciPy has it."""
+  x, y = [1.0, 3.0], [0.0, 3.0, 3.0]  # variances 2 and 3, of two and three: squared standard errors 1 and 1
+  low, high = statistics.mean_difference_interval(Named(x, ("seed",)), Named(y, ("seed",)), "seed")
+  assert high - low == pytest.approx(2 * np.sqrt(2) * scipy.stats.t.ppf(0.975, 8 / 3))
+  wide = [3.0, 40.0, -20.0, 9.0]
+  expected = scipy.stats.ttest_ind(wide, x, equal_var=False).confidence_interval(0.9)
+  found = statistics.mean_difference_interval(Named(wide, ("seed",)), Named(x, ("seed",)), "seed", confidence=0.9)
+  assert found == pytest.approx((expected.low, expected.high))
 
 
 @pytest.mark.parametrize("count", [1, 4])
