@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given, settings, strategies
 from hypothesis.extra import numpy as numpy_strategies
 
-from marl_offline.collection import mappo, online, policies, record
+from marl_offline.collection import library, mappo, online, policies, record
 from marl_offline.environments import particle_tasks
 
 TINY = mappo.Config(copies=64, hidden=16, epochs=2, minibatches=2)
@@ -53,7 +53,11 @@ def test_the_learner_learns():
   config = dataclasses.replace(TINY, copies=128, hidden=32, epochs=4)
   history = online.train(online.as_game(particle_tasks.spread()), config, 30, seed=0)
   assert history.returns[-1, 0] > history.returns[1, 0] + 12
-  assert len(history.actors) == len(history.env_steps) == 30 // online.CHUNK + 1
+  assert len(history.actors) == 30 // online.CHUNK + 1
+  np.testing.assert_array_equal(history.env_steps, 25 * 128 * np.arange(0, 31, online.CHUNK))
+  # the noise stays under a line from -0.2 to -1.5; the last iteration begins at 29 / 30 of it
+  bounds = -0.2 - 1.3 * np.array([1, 15, 29]) / 30
+  assert all((history.actors[z][0]["log_std"] < bound + 1e-6).all() for z, bound in zip((1, 8, 15), bounds, strict=True))
 
 
 def test_respond_refuses_what_it_cannot_share_out():
@@ -80,6 +84,8 @@ def test_predators_learn_against_a_pool_of_prey():
   first, last = history.actors[0][0], history.actors[-1][0]
   assert np.isfinite(history.returns).all()
   assert any((a != b).any() for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(last), strict=True))
+  gone_on = online.respond(game, TINY, 4, 0, 0, prey, actor=last)
+  jax.tree.map(np.testing.assert_array_equal, gone_on.actors[0][0], last)
 
 
 @settings(max_examples=50, deadline=None)
@@ -104,6 +110,10 @@ def test_choose_takes_the_first_snapshot_at_each_level():
   roles = policies.choose("spread", np.linspace(-1.0, 115.0, 117))
   assert roles["medium"]["snapshots"] == [33] and roles["expert"]["snapshots"] == [105]  # 32 >= 31.8, 104 >= 104
   assert roles["medium-replay"]["snapshots"][0] == 0 and roles["medium-replay"]["snapshots"][-1] == 33
+  for task, medium in (("tag", 64), ("world", 80)):  # the scale's 100 is the last snapshot with all of its noise
+    roles = policies.choose(task, np.linspace(0.0, 120.0, 121))
+    assert roles["medium"] == {"snapshots": [medium], "shares": [1.0], "noise": [1.0]}
+    assert roles["expert"] == {"snapshots": [120], "shares": [1.0], "noise": [0.5]}
   with pytest.raises(ValueError, match=r"spread: training ended at 20\.0, below the level 31\.8"):
     policies.choose("spread", np.linspace(0.0, 20.0, 5))
 
@@ -115,7 +125,7 @@ def test_a_library_comes_back_as_it_was_saved(tmp_path):
   policies.save(tmp_path, "spread", library)
   loaded = policies.load("spread", tmp_path)
   assert loaded.mixture("medium") == [(0, 1.0, 0.5)] and loaded.facts["kept"] == [3]
-  jax.tree.map(np.testing.assert_array_equal, loaded.actor(0), library.actor(0))
+  jax.tree.map(np.testing.assert_array_equal, loaded.actor(0), policies.rounded(actors[3]))
   with pytest.raises(FileNotFoundError):
     policies.load("tag", tmp_path)
 
@@ -166,6 +176,7 @@ def test_a_recording_holds_whole_episodes_with_their_true_ends(recorded):
   assert episodes.num_episodes == 50 and episodes.num_rows == 50 * environment.horizon
   assert episodes.truncated.reshape(50, 25)[:, -1].all() and episodes.truncated.sum() == 50
   assert not episodes.terminated.any()
+  assert len(np.unique(episodes.obs[::25, 0], axis=0)) == 50  # each behavior has starts of its own
   # position moves by 0.1 times the new velocity, within an episode and into its final observation alike
   obs = np.concatenate([episodes.obs.reshape(50, 25, 3, 18), episodes.final_obs[:, None]], axis=1)
   np.testing.assert_allclose(obs[:, 1:, :, 2:4] - obs[:, :-1, :, 2:4], 0.1 * obs[:, 1:, :, :2], atol=1e-5)
@@ -203,3 +214,102 @@ def test_a_recording_is_made_again_from_its_seed(recorded):
   again, other = (record.record(environment, behaviors, seed=seed) for seed in (3, 4))
   np.testing.assert_array_equal(again.action, episodes.action)
   assert (other.action != episodes.action).any()
+
+
+def test_a_game_is_given_clipped_actions_and_the_learner_what_was_drawn():
+  """The density is of the unclipped action; returns are the mean over agents of the sum over time."""
+  team = mappo.init_actor(jax.random.key(0), 2, 3, 4, log_std=0.0)
+  game = mappo.Game(
+    reset=lambda key: jax.random.uniform(key),
+    observe=lambda state: (jnp.full((2, 3), state),),
+    step=lambda state, actions, key: (state + 1.0, (actions[0][:, 0] + 10.0 * actions[0][:, 1],)),
+    horizon=4,
+    sizes=((2, 3),),
+  )
+  (played,) = mappo.play(game, (team,), jax.random.key(1), copies=16)
+  assert played.action.shape == (4, 16, 2, 2) and (np.abs(played.action) > 1).any()
+  given = np.clip(played.action, -1.0, 1.0)
+  np.testing.assert_allclose(played.reward, given[..., 0] + 10.0 * given[..., 1], rtol=1e-5)
+  mean = np.asarray(mappo.mean_action(team, played.obs))
+  expected = scipy.stats.norm.logpdf(played.action, mean, 1.0).sum(axis=-1)
+  np.testing.assert_allclose(played.log_prob, expected, rtol=1e-4)
+  np.testing.assert_allclose(np.diff(played.obs[:, :, 0, 0], axis=0), 1.0, rtol=1e-5)
+  (returns,) = online.episode_returns(game, (team,), jax.random.key(1), 16)
+  np.testing.assert_allclose(returns, played.reward.mean(axis=-1).sum(axis=0), rtol=1e-5)
+
+
+def test_each_side_of_a_chase_moves_its_own_bodies_for_its_own_reward():
+  """Predators drive right and the prey up, far from each other and from everything."""
+  scenario = particle_tasks.tag_scenario()
+  game = online.as_chase(scenario)
+  places = jnp.array([[0.0, 50.0], [0.0, 60.0], [0.0, 70.0], [0.0, 0.0]])
+  state = scenario.reset(jax.random.key(0)).replace(agent_pos=places, landmark_pos=jnp.full((2, 2), 99.0))
+  assert game.sizes == ((3, 16), (1, 14)) and game.horizon == 25
+  actions = jnp.tile(jnp.array([1.0, 0.0]), (3, 1)), jnp.array([[0.0, 1.0]])
+  state, (predators, prey) = jax.jit(game.step)(state, actions, jax.random.key(0))
+  np.testing.assert_allclose(state.agent_vel, [[0.9, 0.0]] * 3 + [[0.0, 1.3]], atol=1e-6)
+  assert predators.shape == (3,) and prey.shape == (1,)
+  far = sum(np.hypot(0.09, height - 0.13) for height in (50.0, 60.0, 70.0))  # each moves by a tenth of its speed
+  np.testing.assert_allclose(predators, [-0.1 * far] * 3, rtol=1e-5)
+  np.testing.assert_allclose(prey, [0.1 * far], rtol=1e-5)
+
+
+def test_the_loss_by_hand():
+  """Ratios 1.1 and 1.5, the second clipped to 1.2; the entropy earns, the value's error costs."""
+  config = mappo.Config(clip=0.2, entropy=0.25)
+  actor, critic = {"log_std": jnp.array([[0.3, -0.1]])}, [{"w": jnp.array([[2.0]]), "b": jnp.array([1.0])}]
+  action, advantage = jnp.zeros((2, 1, 2)), jnp.array([[2.0], [4.0]])
+  log_prob = -0.2 - jnp.log(2 * jnp.pi) - jnp.log(jnp.array([[1.1], [1.5]]))
+  inputs, target = jnp.array([[1.0], [2.0]]), jnp.array([[4.0], [5.0]])  # values 3 and 5
+  batch = (jnp.zeros((2, 1, 3)), inputs, action, log_prob, advantage, target)
+  loss = mappo.ppo_loss((actor, critic), batch, config, policy=lambda actor, obs: jnp.zeros((2, 1, 2)))
+  np.testing.assert_allclose(loss, -(2.2 + 4.8) / 2 - 0.25 * 0.2 + 0.5, rtol=1e-5)
+
+
+def test_what_is_learned_from_by_hand(monkeypatch):
+  """Targets are in scaled rewards, advantages standardised after them; the critic is told the time."""
+  monkeypatch.setattr(mappo, "descend", lambda team, data, *rest: data)
+  config = mappo.Config(gamma=0.5, trace=0.5, reward_scale=0.1)
+  critic = [{"w": jnp.array([[0.0], [0.0], [6.0]]), "b": jnp.zeros(1)}]  # values 0 and 3: six times the time gone
+  reward = jnp.array([10.0, 40.0])[:, None, None]
+  played = mappo.Played(jnp.ones((2, 1, 1, 2)), jnp.zeros((2, 1, 1, 2)), jnp.zeros((2, 1, 1)), reward)
+  team = mappo.Team(None, critic, None)
+  obs, inputs, action, log_prob, advantage, target = mappo.learn(team, played, None, config, None, None)
+  assert obs is played.obs and action is played.action and log_prob is played.log_prob
+  np.testing.assert_allclose(inputs[:, 0], [[1.0, 1.0, 0.0], [1.0, 1.0, 0.5]])
+  # deltas: 1 + 0.5 * 3 - 0 = 2.5 and 4 - 3 = 1; advantages 2.5 + 0.25 * 1 = 2.75 and 1
+  np.testing.assert_allclose(target.ravel(), [2.75, 4.0], rtol=1e-6)
+  np.testing.assert_allclose(advantage.ravel(), [1.0, -1.0], rtol=1e-5)
+
+
+def test_the_optimizer_s_steps_fall_over_the_whole_run_and_gradients_are_clipped():
+  """Adam's step under one gradient is the rate; all that are 0.5 or more are one, of norm 0.5."""
+  config = mappo.Config(epochs=2, minibatches=3, learning_rate=1e-3, final_learning_rate=1e-4)
+  optimizer = online.make_optimizer(config, 4)
+  gradients = jnp.array([1000.0, 0.5, *[1.0] * 28])
+
+  def one_step(state, gradient):
+    update, state = optimizer.update(gradient, state)
+    return state, update
+
+  steps = jax.lax.scan(one_step, optimizer.init(jnp.zeros(())), gradients)[1]
+  expected = np.interp(np.arange(30), [0, 24], [1e-3, 1e-4])  # 4 iterations of 2 epochs of 3 minibatches
+  np.testing.assert_allclose(-steps, expected, rtol=1e-3)
+
+
+def test_a_library_of_a_run_is_chosen_by_its_scores(monkeypatch):
+  """Returns of 159.8 score 0 and of 516.8 score 100; a run's snapshots are scored as they are kept."""
+  environment, config = particle_tasks.spread(), dataclasses.replace(TINY, gamma=0.9)
+  history = online.History(np.arange(4) * 100, None, [({"w": np.full(3, 1e-4 + z)},) for z in range(4)])
+
+  def scored(environment, actors, seed):
+    assert seed == 8 and all(leaf["w"].dtype == np.float32 for leaf in actors)
+    np.testing.assert_array_equal([leaf["w"][0] for leaf in actors], np.float16([1e-4, 1.0, 2.0, 3.0]))
+    return 159.8 + 3.57 * np.array([0.0, 32.0, 31.0, 105.0])
+
+  monkeypatch.setattr(library, "snapshot_returns", scored)
+  shelf = library.from_history(environment, history, config, 7)
+  assert shelf.facts["kept"] == [0, 1, 3] and shelf.facts["curve"]["env_steps"] == [0, 100, 200, 300]
+  assert shelf.facts["curve"]["normalized"] == [0.0, 32.0, 31.0, 105.0] and shelf.facts["seed"] == 7
+  assert shelf.mixture("medium") == [(1, 1.0, 1.0)] and shelf.mixture("expert") == [(2, 1.0, 1.0)]
+  assert shelf.actor(2)["w"][0] == 3.0 and shelf.facts["config"]["gamma"] == 0.9

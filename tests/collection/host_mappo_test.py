@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
-from marl_offline.collection import host_mappo
+from marl_offline.collection import host_mappo, mappo
 from tests.collection import host_test
 
 
@@ -48,6 +49,50 @@ def test_a_run_learns_ends_with_less_noise_and_is_gone_on_from_exactly():
   )
   assert first.shape == (64, host_test.AGENTS, host_test.ACTIONS) and np.abs(first).max() < 0.2
   assert last[:, 0, 0].mean() > first[:, 0, 0].mean() + 0.05
+
+
+def test_what_a_round_saw_by_hand(monkeypatch):
+  """Ends, states before and after a step also where a world begins anew, densities of actions before clipping."""
+  seen, task, plan = [], host_test.drawn(), host_mappo.Plan(rounds=2, steps=8, snapshots=2)
+  monkeypatch.setattr(host_mappo, "_learn", lambda rounds, learner, *given: seen.append(given) or learner)
+  play = host_mappo.begin(task, plan, 0).play
+  for _ in range(2):
+    play, finished = host_mappo.advance(task, plan, play, 0)
+    assert len(finished) == seen[-1][0].ended.sum()
+  rounds, centers, widths, _, numbers = zip(*seen, strict=True)
+  assert numbers == (0, 1)
+  played = host_mappo.Played(*map(np.concatenate, zip(*rounds, strict=True)))  # [T, C, ...] of both
+  name, time = np.moveaxis(played.obs[:, :, 0], -1, 0)
+  np.testing.assert_array_equal(played.state, played.obs.reshape(16, 64, -1))
+  np.testing.assert_array_equal(played.next_state, played.state + [0.0, 1.0, 0.0, 1.0])
+  np.testing.assert_array_equal(played.terminated, (time == 2) & (name < 0.5))
+  np.testing.assert_array_equal(played.ended, ((time == 2) & (name < 0.5)) | (time == 3))
+  assert (time == 0).sum() == len(np.unique(name)) > 256  # no world is begun twice
+  assert (np.abs(played.action) > 1).any()
+  np.testing.assert_allclose(played.reward, (np.clip(played.action[:, :, 0, 0], -1.0, 1.0) + 10.0) / 2, rtol=1e-6)
+  mean = np.asarray(host_mappo.mean_action(play.learner.actor, played.obs))
+  expected = scipy.stats.norm.logpdf(played.action, mean, np.exp(-0.5)).sum(axis=-1)
+  np.testing.assert_allclose(played.log_prob, expected, rtol=1e-4, atol=1e-5)
+  for states, center, width in zip((played.state[:8], played.state), centers, widths, strict=True):
+    np.testing.assert_allclose(center, states.mean(axis=(0, 1)), rtol=1e-4)
+    np.testing.assert_allclose(width, states.std(axis=(0, 1)), rtol=1e-4)
+
+
+def test_what_is_learned_from_by_hand(monkeypatch):
+  """Standardised states are valued, rewards are a twentieth, advantages standardised after the targets."""
+  monkeypatch.setattr(mappo, "descend", lambda team, data, key, config, optimizer, bound, policy: (data, bound))
+  critic = [{"w": jnp.array([[1.0]]), "b": jnp.zeros(1)}]  # a value is the standardised state
+  state, after = np.array([[[10.0]], [[14.0]]]), np.array([[[12.0]], [[16.0]]])  # 0, 2 and 1, 3
+  reward, no, cut = np.array([[20.0], [40.0]]), np.zeros((2, 1)), np.array([[1.0], [0.0]])
+  played = host_mappo.Played(np.zeros((2, 1, 1, 1)), state, after, np.ones((2, 1, 1, 1)), no[..., None], reward, no, cut)
+  learned, center, width = mappo.Team(None, critic, None), np.array([10.0]), np.array([2.0])
+  data, bound = host_mappo._learn.__wrapped__(20, learned, played, center, width, None, 5)
+  _, inputs, _, _, advantage, target = data
+  np.testing.assert_allclose(inputs.ravel(), [0.0, 2.0])
+  # 1 + 0.99 * 1 - 0 and 2 + 0.99 * 3 - 2; the first is cut by the time limit, so its value goes on and nothing else
+  np.testing.assert_allclose(target.ravel(), [1.99, 4.97], rtol=1e-6)
+  np.testing.assert_allclose(advantage.ravel(), [-1.0, 1.0], rtol=1e-4)
+  assert bound == pytest.approx(-0.5 - 1.5 * 5 / 20)
 
 
 def test_agents_have_networks_of_their_own():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from marl_offline.algorithms import matd3
-from marl_offline.collection import host_library, host_online, host_record, policies
-from marl_offline.environments.api import HostEnvironment
-from marl_offline.types import Normalizer, Spec
+from marl_offline.collection import host_library, host_loop, host_online, host_record, policies
+from marl_offline.environments.api import HostEnvironment, observation_hash
+from marl_offline.types import Learner, Normalizer, Spec
 
 AGENTS, OBS, ACTIONS = 2, 2, 1
 
@@ -41,6 +41,17 @@ def environment(lives=(3, 100), horizon=4):
     return observe(world).reshape(len(world.time), -1)
 
   return HostEnvironment("line", "v1", AGENTS, OBS, ACTIONS, AGENTS * OBS, horizon, reset, observe, state, step)
+
+
+def drawn():
+  """The same, where worlds are numbers in [0, 1] that no two resets share; those below a half live 3 steps."""
+  line = environment()
+
+  def reset(generator, count):
+    name = generator.uniform(size=count)
+    return line.reset(generator, count)._replace(name=name, life=np.where(name < 0.5, 3, 100))
+
+  return line._replace(reset=reset)
 
 
 def by_time(actors, obs):
@@ -84,6 +95,18 @@ def test_an_episode_is_played_no_further_than_its_rows():
   np.testing.assert_array_equal(short.action, longer.action[:2])  # what is left out changes nothing of what is there
   np.testing.assert_array_equal(short.final_action[0], longer.action[2])
   np.testing.assert_array_equal(short.final_obs[0], longer.obs[2])
+
+
+def test_what_one_call_does_not_fill_is_filled_by_other_episodes():
+  """Ten copies would fill 40 rows if they played to the time limit; all die after one step."""
+  behaviors = [host_record.Behavior(jnp.float32(0.0), 0.1, 40), host_record.Behavior(jnp.float32(0.0), 0.1, 5)]
+  episodes = host_record.record(drawn()._replace(step=dying), by_time, behaviors, 0)
+  assert (episodes.lengths() == 1).all() and episodes.terminated.all() and not episodes.truncated.any()
+  assert len(np.unique(episodes.obs[:, 0, 0])) == 45 and len(np.unique(episodes.action)) == 90
+
+
+def dying(world, action):
+  return world, np.zeros((len(action), AGENTS)), np.ones(len(action), bool), np.zeros(len(action), bool)
 
 
 def small_run():
@@ -177,3 +200,66 @@ def test_a_library_of_networks_of_any_layout_comes_back(tmp_path):
   back = policies.load("line", tmp_path)
   jax.tree.map(np.testing.assert_array_equal, back.actor(0), policies.rounded(actors))
   assert back.mixture("medium") == [(0, 1.0, 0.5)]
+
+
+class Noted(NamedTuple):
+  actors: jax.Array
+  steps: jax.Array  # [updates] that update was told
+  least: jax.Array  # [] smallest reward that update was given
+
+
+def test_what_is_played_and_learned_from_by_hand():
+  """The learner's first agent acts a tenth of the time and the second 1, both with noise; updates are numbered."""
+  plan = host_online.Plan(rounds=30, batch_size=16, copies=4, updates=2, warmup=5, noise=0.05, snapshots=6)
+
+  def update(state, batch, key, step):
+    told = state.steps.at[(state.steps >= 0).sum()].set(step)
+    return Noted(state.actors, told, jnp.minimum(state.least, batch.reward.min())), {}
+
+  def act(state, memory, obs, key):
+    return jnp.stack([obs[0, 1:] / 10, jnp.ones(1)]), memory
+
+  learner = Learner(lambda key: Noted(jnp.zeros(2), jnp.full(50, -1), jnp.array(np.inf)), update, act)
+  begun = host_online.begin(drawn(), learner, plan, 1)
+  run = host_online.train(drawn(), learner, plan, 1, begun, lambda run: None)
+  rows, state = jax.tree.map(np.asarray, run.play.buffer), run.play.learner
+  np.testing.assert_array_equal(rows.state, rows.obs.reshape(120, -1))
+  np.testing.assert_array_equal(rows.next_state, rows.next_obs.reshape(120, -1))
+  name, time = rows.obs[:, 0].T
+  np.testing.assert_array_equal(rows.discount == 0, (time == 2) & (name < 0.5))
+  assert (time == 0).sum() == len(np.unique(name)) > 20  # no world is begun twice
+  uniform, (first, second) = rows.action[:24], rows.action[24:, :, 0].T  # the first round, and five of warm-up
+  assert len(np.unique(uniform)) == 48 and abs(uniform).max() > 0.8
+  noise = first - time[24:] / 10  # also right after a restart, at the new world's time
+  assert abs(noise).max() < 0.25 and abs(noise.std() - 0.05) < 0.015 and len(np.unique(noise)) == 96
+  assert second.max() == 1 and 0.3 < (second == 1).mean() < 0.7
+  np.testing.assert_array_equal(state.steps, np.arange(50))  # two in each of 25 rounds
+  assert state.least >= 4.5  # (10 - 1) / 2: no row that is not filled yet
+
+
+def test_a_library_of_a_run_by_hand(monkeypatch):
+  """Snapshot z returns 10 z, less 10 times its noise, and 2 more than is true over few episodes."""
+  asked = []
+
+  def scorer(environment, policy, seed, episodes):
+    asked.append((seed, episodes))
+    return lambda actors, noise: 10.0 * actors - 10.0 * noise - 2.0 * (episodes > 5)
+
+  monkeypatch.setattr(host_library, "scorer", scorer)
+  monkeypatch.setattr(host_library, "SCORED_STEPS", 20)
+  monkeypatch.setattr(host_library, "mean_lengths", lambda environment, policy, actors, *rest: 1.0 + actors)
+  monkeypatch.setitem(host_library.LEVELS, "line", {"medium-replay": 5.0, "medium": 7.0, "expert": 27.0})
+  noise, plan = np.array([0.4, 0.4, 0.2, 0.2]), host_online.Plan(rounds=6, batch_size=1, copies=4, snapshots=3)
+  run = host_loop.Run(None, np.arange(4, dtype=np.float16), None, noise)
+  shelf = host_library.from_run(environment(), by_time, run, plan, 7, learner="none")
+  curve = shelf.facts["curve"]
+  assert curve["return"] == [-4.0, 6.0, 18.0, 28.0] and curve["env_steps"] == [0, 8, 16, 24]
+  # half the noise: -2, 8, 19, 29. Medium seems to be 1, which is a 6 in truth, and is 2, a 17; expert is 3, a 27
+  assert curve["calm_return"] == [-2.0, 6.0, 17.0, 27.0] and curve["noise"] == noise.tolist()
+  assert sorted(episodes for _, episodes in asked) == [5, 50] and len({seed for seed, _ in asked}) == 2
+  assert shelf.mixture("medium") == [(2, 1.0, 0.1)] and shelf.mixture("expert") == [(3, 1.0, 0.1)]
+  snapshots, shares, noise = zip(*shelf.mixture("medium-replay"), strict=True)
+  assert (snapshots, noise) == ((0, 1, 2), (0.4, 0.4, 0.2)) and sum(shares) == pytest.approx(1.0)
+  episodes = np.array(shares) / [1.0, 2.0, 3.0]  # shares are of rows: longer episodes take more of them
+  assert episodes / episodes.sum() @ [-4.0, 6.0, 18.0] == pytest.approx(5.0)
+  assert shelf.facts["environment"]["observation_hash"] == observation_hash(environment()) and shelf.actor(3) == 3.0

@@ -1,6 +1,8 @@
 """Host robots without their reference: ends, batches, threads, what is refused."""
 
+import importlib
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -176,3 +178,31 @@ def test_the_handler_of_warnings_comes_back_whoever_leaves_first():
   assert mujoco.get_mju_user_warning() is not before  # the second is still inside
   second.__exit__(None, None, None)
   assert mujoco.get_mju_user_warning() is before
+
+
+@pytest.mark.parametrize(
+  ("name", "module", "robot"),
+  [
+    ("halfcheetah_6x1", "half_cheetah_v5", "HalfCheetahEnv"),
+    ("hopper_3x1", "hopper_v5", "HopperEnv"),
+    ("walker2d_2x3", "walker2d_v5", "Walker2dEnv"),
+    ("ant_2x4", "ant_v5", "AntEnv"),
+  ],
+)
+def test_a_robot_is_gymnasiums_from_its_reset_on(name, module, robot, monkeypatch):
+  """Observations, rewards and ends, also of actions beyond the bounds and of what goes on after a fall."""
+  mujoco = pytest.importorskip("mujoco", reason="the extra [mujoco]")
+  monkeypatch.setitem(sys.modules, "imageio", types.ModuleType("imageio"))  # only Gymnasium's pictures need it
+  environment, generator = mujoco_agents.make(name, num_threads=1), np.random.default_rng(5)
+  with mujoco_agents.unlogged(mujoco):
+    theirs = getattr(importlib.import_module(f"gymnasium.envs.mujoco.{module}"), robot)()
+  (obs, _), world, fell = theirs.reset(seed=5), environment.reset(generator, 1), False
+  for _ in range(25):
+    np.testing.assert_allclose(environment.state(world)[0], obs, rtol=0, atol=1e-6)
+    action = generator.uniform(-1.5, 1.5, (environment.num_agents, environment.action_size))
+    obs, their_reward, their_end, *_ = theirs.step(action.ravel())  # agent by agent they are in the robot's order
+    world, reward, terminated, _ = environment.step(world, action[None])
+    np.testing.assert_allclose(reward[0], their_reward, rtol=0, atol=1e-6)
+    assert terminated.item() == their_end
+    fell |= their_end
+  assert fell == (name in ("hopper_3x1", "walker2d_2x3"))

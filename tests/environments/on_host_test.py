@@ -20,3 +20,5 @@ def test_steps_observations_and_ends_are_the_pure_tasks():
     np.testing.assert_allclose(reward[2], expected, rtol=1e-5)
     assert not terminated.any() and truncated.all() == truncated.any() == (step == host.horizon - 1)
   assert host.state(world).shape == (4, host.state_size)
+  anew, again = (host.reset(each, 4).agent_pos for each in (generator, np.random.default_rng(0)))
+  assert len(np.unique(np.concatenate([anew, again])[:, 0, 0])) == 8  # a batch of episodes is no copy of the one before

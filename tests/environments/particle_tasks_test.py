@@ -126,8 +126,9 @@ def test_spread_takes_other_numbers_of_agents(num_agents):
   state = environment.reset(jax.random.key(0))
   obs = environment.observe(state)
   assert obs.shape == (num_agents, environment.obs_size) == (num_agents, 4 + 2 * num_agents + 4 * (num_agents - 1))
-  pos = jax.vmap(environment.reset)(jax.random.split(jax.random.key(1), 50)).agent_pos
-  assert (jnp.abs(pos).max() > 1.0) == (num_agents > 3)  # the square doubles
+  world = jax.vmap(environment.reset)(jax.random.split(jax.random.key(1), 50))
+  for places in (world.agent_pos, world.landmark_pos):  # the square doubles
+    assert 0.9 < jnp.abs(places).max() / (2.0 if num_agents > 3 else 1.0) <= 1.0
   after, reward, _, _ = environment.step(state, jnp.zeros((num_agents, 2)), jax.random.key(2))
   assert reward.shape == (num_agents,) and np.isfinite(after.agent_vel).all()
   if num_agents != 3:
