@@ -57,7 +57,9 @@ def test_the_learner_learns():
   np.testing.assert_array_equal(history.env_steps, 25 * 128 * np.arange(0, 31, online.CHUNK))
   # the noise stays under a line from -0.2 to -1.5; the last iteration begins at 29 / 30 of it
   bounds = -0.2 - 1.3 * np.array([1, 15, 29]) / 30
-  assert all((history.actors[z][0]["log_std"] < bound + 1e-6).all() for z, bound in zip((1, 8, 15), bounds, strict=True))
+  assert all(
+    (history.actors[z][0]["log_std"] < bound + 1e-6).all() for z, bound in zip((1, 8, 15), bounds, strict=True)
+  )
 
 
 def test_respond_refuses_what_it_cannot_share_out():

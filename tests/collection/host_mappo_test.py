@@ -64,7 +64,7 @@ def test_what_a_round_saw_by_hand(monkeypatch):
   played = host_mappo.Played(*map(np.concatenate, zip(*rounds, strict=True)))  # [T, C, ...] of both
   name, time = np.moveaxis(played.obs[:, :, 0], -1, 0)
   np.testing.assert_array_equal(played.state, played.obs.reshape(16, 64, -1))
-  np.testing.assert_array_equal(played.next_state, played.state + [0.0, 1.0, 0.0, 1.0])
+  np.testing.assert_array_equal(played.next_state, played.state + np.array([0.0, 1.0, 0.0, 1.0]))
   np.testing.assert_array_equal(played.terminated, (time == 2) & (name < 0.5))
   np.testing.assert_array_equal(played.ended, ((time == 2) & (name < 0.5)) | (time == 3))
   assert (time == 0).sum() == len(np.unique(name)) > 256  # no world is begun twice
@@ -84,7 +84,9 @@ def test_what_is_learned_from_by_hand(monkeypatch):
   critic = [{"w": jnp.array([[1.0]]), "b": jnp.zeros(1)}]  # a value is the standardised state
   state, after = np.array([[[10.0]], [[14.0]]]), np.array([[[12.0]], [[16.0]]])  # 0, 2 and 1, 3
   reward, no, cut = np.array([[20.0], [40.0]]), np.zeros((2, 1)), np.array([[1.0], [0.0]])
-  played = host_mappo.Played(np.zeros((2, 1, 1, 1)), state, after, np.ones((2, 1, 1, 1)), no[..., None], reward, no, cut)
+  played = host_mappo.Played(
+    np.zeros((2, 1, 1, 1)), state, after, np.ones((2, 1, 1, 1)), no[..., None], reward, no, cut
+  )
   learned, center, width = mappo.Team(None, critic, None), np.array([10.0]), np.array([2.0])
   data, bound = host_mappo._learn.__wrapped__(20, learned, played, center, width, None, 5)
   _, inputs, _, _, advantage, target = data
