@@ -55,11 +55,9 @@ def test_the_learner_learns():
   assert history.returns[-1, 0] > history.returns[1, 0] + 12
   assert len(history.actors) == 30 // online.CHUNK + 1
   np.testing.assert_array_equal(history.env_steps, 25 * 128 * np.arange(0, 31, online.CHUNK))
-  # the noise stays under a line from -0.2 to -1.5; the last iteration begins at 29 / 30 of it
-  bounds = -0.2 - 1.3 * np.array([1, 15, 29]) / 30
-  assert all(
-    (history.actors[z][0]["log_std"] < bound + 1e-6).all() for z, bound in zip((1, 8, 15), bounds, strict=True)
-  )
+  # the noise stays under a line from -0.2 to -1.5: in chunks of two, the last iteration begins at 29 / 30 of it
+  for chunk in (1, 8, 15):
+    assert (history.actors[chunk][0]["log_std"] < -0.2 - 1.3 * (2 * chunk - 1) / 30 + 1e-6).all()
 
 
 def test_respond_refuses_what_it_cannot_share_out():
@@ -233,6 +231,7 @@ def test_a_game_is_given_clipped_actions_and_the_learner_what_was_drawn():
   given = np.clip(played.action, -1.0, 1.0)
   np.testing.assert_allclose(played.reward, given[..., 0] + 10.0 * given[..., 1], rtol=1e-5)
   mean = np.asarray(mappo.mean_action(team, played.obs))
+  assert len(np.unique(played.action - mean)) > 250  # of 256: every agent and step has noise of its own
   expected = scipy.stats.norm.logpdf(played.action, mean, 1.0).sum(axis=-1)
   np.testing.assert_allclose(played.log_prob, expected, rtol=1e-4)
   np.testing.assert_allclose(np.diff(played.obs[:, :, 0, 0], axis=0), 1.0, rtol=1e-5)

@@ -71,6 +71,7 @@ def test_what_a_round_saw_by_hand(monkeypatch):
   assert (np.abs(played.action) > 1).any()
   np.testing.assert_allclose(played.reward, (np.clip(played.action[:, :, 0, 0], -1.0, 1.0) + 10.0) / 2, rtol=1e-6)
   mean = np.asarray(host_mappo.mean_action(play.learner.actor, played.obs))
+  assert len(np.unique(played.action - mean)) > 2000  # of 2,048: every step of every round has noise of its own
   expected = scipy.stats.norm.logpdf(played.action, mean, np.exp(-0.5)).sum(axis=-1)
   np.testing.assert_allclose(played.log_prob, expected, rtol=1e-4, atol=1e-5)
   for states, center, width in zip((played.state[:8], played.state), centers, widths, strict=True):
@@ -84,9 +85,8 @@ def test_what_is_learned_from_by_hand(monkeypatch):
   critic = [{"w": jnp.array([[1.0]]), "b": jnp.zeros(1)}]  # a value is the standardised state
   state, after = np.array([[[10.0]], [[14.0]]]), np.array([[[12.0]], [[16.0]]])  # 0, 2 and 1, 3
   reward, no, cut = np.array([[20.0], [40.0]]), np.zeros((2, 1)), np.array([[1.0], [0.0]])
-  played = host_mappo.Played(
-    np.zeros((2, 1, 1, 1)), state, after, np.ones((2, 1, 1, 1)), no[..., None], reward, no, cut
-  )
+  nothing = np.zeros((2, 1, 1, 1))
+  played = host_mappo.Played(nothing, state, after, nothing, no[..., None], reward, no, cut)
   learned, center, width = mappo.Team(None, critic, None), np.array([10.0]), np.array([2.0])
   data, bound = host_mappo._learn.__wrapped__(20, learned, played, center, width, None, 5)
   _, inputs, _, _, advantage, target = data

@@ -1,6 +1,6 @@
 """Host robots without their reference: ends, batches, threads, what is refused."""
 
-import importlib
+import importlib.util
 import sys
 import types
 
@@ -192,7 +192,8 @@ def test_the_handler_of_warnings_comes_back_whoever_leaves_first():
 def test_a_robot_is_gymnasiums_from_its_reset_on(name, module, robot, monkeypatch):
   """Observations, rewards and ends, also of actions beyond the bounds and of what goes on after a fall."""
   mujoco = pytest.importorskip("mujoco", reason="the extra [mujoco]")
-  monkeypatch.setitem(sys.modules, "imageio", types.ModuleType("imageio"))  # only Gymnasium's pictures need it
+  if importlib.util.find_spec("imageio") is None:  # only Gymnasium's pictures need it
+    monkeypatch.setitem(sys.modules, "imageio", types.ModuleType("imageio"))
   environment, generator = mujoco_agents.make(name, num_threads=1), np.random.default_rng(5)
   with mujoco_agents.unlogged(mujoco):
     theirs = getattr(importlib.import_module(f"gymnasium.envs.mujoco.{module}"), robot)()

@@ -38,6 +38,11 @@ def test_neighbours_by_hand():
   cheetah, ant = ROBOTS["halfcheetah"], ROBOTS["ant"]
   assert rings(cheetah, ("bthigh",), 2) == [["bthigh"], ["bshin", "fthigh"], ["bfoot", "fshin"]]
   assert rings(ant, ("hip1", "ankle1"), 1) == [["ankle1", "hip1"], ["hip2", "hip3", "hip4"]]
+  assert rings(cheetah, ("ffoot",), 2) == [["ffoot"], ["fshin"], ["fthigh"]]
+  walker = ROBOTS["walker2d"]  # its legs meet at the thighs
+  assert rings(walker, ("foot", "leg", "thigh"), 2) == [["foot", "leg", "thigh"], ["thigh_left"], ["leg_left"]]
+  assert rings(walker, ("leg_left",), 2) == [["leg_left"], ["foot_left", "thigh_left"], ["thigh"]]
+  assert rings(walker, ("foot_left",), 1) == [["foot_left"], ["leg_left"]]
   # Hopper's thigh: its angle and velocity, the leg's angle, z and pitch, three velocities of the root, 0 at the end.
   hopper = variant("hopper_3x1_near1")
   np.testing.assert_array_equal(hopper.seen[0], [3, 9, 4, 1, 2, 6, 7, 8, -1])
@@ -62,6 +67,19 @@ def test_observations_by_hand():
   full = mujoco_partition.observe(variant("hopper_3x1"), positions, velocities, none)
   vector = np.concatenate([state[0], [0, 1, 0]])
   np.testing.assert_allclose(full[0, 1], (vector - vector.mean()) / vector.std())
+
+
+@pytest.mark.parametrize(
+  ("name", "of_state", "of_agents"),
+  [("halfcheetah_2x3", 20, 20), ("hopper_3x1_own", 10, 10), ("walker2d_2x3_own", 10, 20), ("ant_2x4_own", 20, 20)],
+)
+def test_where_velocities_are_clipped(name, of_state, of_agents):
+  """Gymnasium clips the hopper's and walker's at 10; mamujoco_v1 shows the walker's agents theirs unclipped."""
+  robot = ROBOTS[variant(name).robot]
+  positions, forces = np.zeros((1, robot.num_positions)), np.zeros((1, 6 * robot.num_bodies))
+  velocities = np.full((1, robot.num_velocities), -20.0)
+  assert mujoco_partition.state(robot, positions, velocities, forces).min() == -of_state
+  assert mujoco_partition.observe(variant(name), positions, velocities, forces).min() == -of_agents
 
 
 def test_every_variant_is_another_to_a_data_set():
