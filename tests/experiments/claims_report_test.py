@@ -6,8 +6,9 @@ import pathlib
 
 import numpy as np
 import pytest
+from matplotlib import figure
 
-from experiments import cells, claims_report
+from experiments import cells, claims_report, claims_view
 from tests.experiments import binaries
 
 COMMITTED = pathlib.Path(__file__).parents[2] / "results" / "mpe" / "cells"
@@ -63,6 +64,34 @@ def test_what_differs_between_the_end_and_before_is_said(tmp_path):
   assert (claim["claim"], claim["rows"][0]["critics"]) == ("ICQL-QS is better than CFCQL on random", [10, 10])
   assert [claim["rows"][0][part]["so"] for part in claims_report.PARTS] == ["not told apart", "higher"]
   assert "not told apart at the end, higher over the last half" in out
+
+
+def test_the_picture_has_every_difference_at_its_place(monkeypatch, tmp_path):
+  drawn = []
+  monkeypatch.setattr(figure.Figure, "savefig", lambda self, *given, **more: drawn.append(self))
+  parts = {
+    "end": {"difference": 5.0, "ci95": [1.0, 9.0], "so": "higher"},
+    "last_half": {"difference": -3.0, "ci95": None, "so": "no interval"},
+  }
+  row = {"data": "d", "critics": [10, 2], "seeds": [5, 2], "published": 16.0, "stuck": False, **parts}
+  claims_view.draw(tmp_path / "picture.png", {"claims": [{"claim": "c", "rows": [row]}]})
+  (axes,) = drawn[0].axes
+  _, interval, end, late, published = (line for line in axes.lines if np.size(line.get_xdata()))
+  assert list(interval.get_xdata()) == [1.0, 9.0] and interval.get_color() == claims_view.COLORS["higher"]
+  assert (end.get_xdata()[0], end.get_mfc()) == (5.0, claims_view.COLORS["higher"])
+  assert (late.get_xdata()[0], late.get_mfc()) == (-3.0, "white")
+  assert (published.get_xdata()[0], published.get_marker()) == (16.0, "x")
+  assert [label.get_text() for label in axes.get_yticklabels()] == ["d, 10 and 2 (5, 2)"]
+
+
+def test_a_published_difference_is_of_the_papers_own_sides():
+  better, comparable, *_, weights, disagreement = claims_report.CLAIMS
+  cell = {"task": "world", "quality": "medium-replay"}
+  assert claims_report.printed(better, cell) == pytest.approx(105.2 - 73.4)
+  assert claims_report.printed(comparable, cell | {"quality": "expert"}) == pytest.approx(112.3 - 119.7)
+  assert claims_report.printed(better, cell | {"caveat": "another prey"}) is None
+  assert claims_report.printed(better, cell | {"task": "spread_4"}) is None
+  assert claims_report.printed(weights, cell) is None and claims_report.printed(disagreement, cell) is None
 
 
 def test_one_seed_decides_nothing_and_a_stuck_policy_has_its_star(tmp_path):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments import convert, published_data, runs, train, train_request
+from experiments import convert, published_data, runs, settings, train, train_request
 from marl_offline.datasets import public_pymarl, storage
 from marl_offline.environments import particle_tasks
+from marl_offline.evaluation import scores
 from tests.datasets import published
 from tests.datasets.made import refused
 from tests.experiments import binaries
@@ -205,6 +206,23 @@ def test_a_doubtful_time_limit_is_a_warning(tmp_path):
   assert status == 0 and err.startswith("warning: no episode has 60 steps, and 2 of 3 have 5") and err.count("\n") == 1
   _, card = storage.load(tmp_path / "data" / "mine-expert-pymarl")
   assert "--time_limit=5" in card["conversion"]["time_limit_in_doubt"]
+
+
+def test_published_returns_by_their_scores():
+  """OMAR's data on its own scale; of OMIGA's, medium and expert lie in one file half and half."""
+  scored = {
+    **{"spread": (0, 12.3, 31.8, 104.0), "tag": (0, 4.2, 63.5, 111.8)},
+    **{"world": (0, 9.3, 84.2, 106.6), "halfcheetah_2x3": (0, 18.4, 48.1, 94.0)},
+  }
+  for task, wanted in scored.items():
+    high, low = scores.OMAR[task][:2] if task in scores.OMAR else (3568.8, -284.0)
+    known = [published_data.returns("omar", task, quality).mean for quality in settings.QUALITIES]
+    np.testing.assert_allclose(100 * (np.array(known) - low) / (high - low), wanted, atol=0.1)
+  for task in ("ant_2x4", "halfcheetah_6x1"):
+    medium, expert, both = (published_data.returns("omiga", task, q) for q in ("medium", "expert", "medium-expert"))
+    assert both.mean == pytest.approx((medium.mean + expert.mean) / 2, abs=0.01)
+    apart = (expert.mean - medium.mean) / 2
+    assert both.std == pytest.approx(np.hypot(apart, np.sqrt((medium.std**2 + expert.std**2) / 2)), abs=0.05)
 
 
 def test_how_much_returns_may_differ():

@@ -104,3 +104,24 @@ def test_what_each_mixture_pays_for_the_minimum():
   found = disagreements_of(of_k)
   np.testing.assert_allclose(found["minimum"], [1.0, 2.0, -1.0, -6.0])
   np.testing.assert_allclose(found["mixed"], [-5 / 3, 2.0, 2 - (0 * 36 + 3 * 9 + 8 * 4) / 49], rtol=1e-5)
+
+
+def test_every_number_stands_under_its_name():
+  """Two seeds of two agents, all numbers apart; the second seed's are 2 higher, so means are 1 above the first's."""
+  first = {
+    **{"q": [10.0, 20.0, 30.0], "u": [0.1, 0.2, 0.3], "relative_u": [0.4, 0.5], "minimum": [40.0, 50.0, 60.0]},
+    **{"w": [0.6, 0.7], "w_std": [0.8, 0.9], "relative_w": [0.15, 0.25], "relative_w_std": [0.35, 0.45]},
+    "mixed": [70.0, 80.0, 90.0],
+  }
+  numbers = {name: [values, [value + 2 for value in values]] for name, values in first.items()}
+  row = {"run": "spacql", "dataset": "d", "config": {"ensemble_size": 10}, "seeds": [0, 1], "numbers": numbers}
+  assert disagreement_report.markdown([row]).splitlines()[2:] == [
+    "| spacql on d, 10 critics | 2 | 0 | 11.0 | 1.100 | - | - | - |",
+    "|  |  | 1 | 21.0 | 1.200 | 1.400 | 1.600 (1.800) | 1.150 (1.350) |",
+    "|  |  | 2 | 31.0 | 1.300 | 1.500 | 1.700 (1.900) | 1.250 (1.450) |",
+    "",
+    "| run | mean Q, data's action | minimum there | one agent (ICQL-QS) | all agents (CFCQL) | all k alike "
+    "| by agreement | by relative agreement |",
+    "|---|---|---|---|---|---|---|---|",
+    "| spacql on d, 10 critics | 11.0 | 41.0 | 51.0 | 61.0 | 71.0 | 81.0 | 91.0 |",
+  ]

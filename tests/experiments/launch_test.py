@@ -82,3 +82,26 @@ def test_the_home_folder_of_a_flags_value(monkeypatch):
   given = ["x", "--data_dir=~/data", "--datasets=a,~/b,~", "--name=a~b", "--set=x=~y"]
   wanted = ["x", "--data_dir=/home/me/data", "--datasets=a,/home/me/b,/home/me", "--name=a~b", "--set=x=~y"]
   assert command_line.at_home(given) == wanted
+
+
+def test_a_commit_says_whether_files_differ_from_it(tmp_path, monkeypatch):
+  def git(*words):
+    names = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
+    return subprocess.run(["git", "-C", tmp_path, *names, *words], capture_output=True, text=True, check=True).stdout
+
+  (tmp_path / "experiments").mkdir()
+  (tmp_path / "experiments" / "provenance.py").write_text("1")
+  git("init")
+  git("add", ".")
+  git("commit", "-m", "first")
+  monkeypatch.delenv("MARL_OFFLINE_COMMIT", raising=False)
+  monkeypatch.setattr(provenance, "__file__", str(tmp_path / "experiments" / "provenance.py"))
+  head = git("rev-parse", "HEAD").strip()
+  (tmp_path / "runs").mkdir()
+  (tmp_path / "runs" / "new").write_text("not of the source")
+  assert provenance.commit() == head
+  (tmp_path / "experiments" / "provenance.py").write_text("2")
+  assert provenance.commit() == head + "+changes"
+  monkeypatch.setattr(provenance, "__file__", str(tmp_path / "inside" / "experiments" / "provenance.py"))
+  (tmp_path / "inside").mkdir()
+  assert provenance.commit() is None  # somebody else's repository

@@ -207,6 +207,9 @@ def test_what_is_no_row_is_one_sentence(folders, words, tmp_path, monkeypatch):
 
 def test_a_cards_task_is_ours_or_named(tmp_path):
   folder = str(binaries.make_data("spread", "random", tmp_path))
+  mine = str(binaries.make_data("spread", "mine", tmp_path))
+  assert rows.of_folders([mine, folder]) == [Row("spread", "medium-replay", mine), Row("spread", "random", folder)]
+  assert rows.of_folders([mine], like=["expert"]) == [Row("spread", "expert", mine)]
   assert rows.of_folders([folder]) == [Row("spread", "random", folder)]
   assert rows.of_folders([folder], ["spread_3"], ["expert"]) == [Row("spread_3", "random", folder)]
   (tmp_path / "spread-random-v1" / "obs.npy").unlink()

@@ -30,6 +30,46 @@ def test_paper_by_the_table():
   assert (run.config.alpha, run.config.learning_rate, run.config.ensemble_size) == (0.32, 0.001, 2)
 
 
+# random, medium-replay, medium, expert: CFCQL's code; then OMAR's, whose weight of imitation and alpha stand together
+CONSERVATIVE = {
+  "spread": (0.01, (0.5, 1.0, 5.0, 2.5)),
+  "tag": (0.001, (0.5, 0.5, 0.6, 2.0)),
+  "world": (0.001, (0.5, 0.5, 0.32, 0.3)),
+  "halfcheetah_2x3": (3e-4, (0.1, 0.4, 1.0, 1.7)),
+}
+INDEPENDENT = {
+  "spread": ((1.0, 0.5), (1.0, 1.0), (1.0, 5.0), (1.0, 5.0)),
+  "tag": ((0.9, 0.5), (0.9, 0.5), (0.7, 5.0), (0.9, 5.0)),
+  "world": ((1.0, 0.5), (0.7, 1.0), (0.1, 0.5), (0.9, 5.0)),
+  "halfcheetah_2x3": ((1.0, 1.0), (0.9, 5.0), (0.7, 1.0), (0.5, 5.0)),
+}
+INDEPENDENT_UPDATES = {"spread": (6001, 2001, 2001, 2001), "tag": (2001, 1001, 2001, 2001), "world": (1001,) * 4}
+
+
+@pytest.mark.parametrize("task", CONSERVATIVE)
+def test_every_quality_has_the_numbers_of_its_column(task):
+  """As the released codes' tables have them; our runs are an update of the independent ones shorter."""
+  learning_rate, alphas = CONSERVATIVE[task]
+  updates = INDEPENDENT_UPDATES.get(task, (100_001,) * 4)
+  for place, quality in enumerate(("random", "medium-replay", "medium", "expert")):
+    for protocol in (settings.paper, settings.released_code):
+      for name in ("cfcql", "spacql", "icql_qs", "macql"):
+        config = protocol(name, task, quality).config
+        assert (config.alpha, config.learning_rate) == (alphas[place], learning_rate)
+      for name in ("icql", "omar"):
+        assert protocol(name, task, quality).config.alpha == INDEPENDENT[task][place][1]
+    run = settings.released_code("omar", task, quality)
+    assert (run.config.imitation_weight, run.gradient_steps + 1) == (INDEPENDENT[task][place][0], updates[place])
+
+
+def test_what_robots_alone_have():
+  robot, particles = (settings.paper("awac", task, "expert").config for task in ("halfcheetah_2x3", "world"))
+  assert (robot.temperature, particles.temperature) == (1 / 3, 1.0)
+  robot, particles = (settings.paper("omar", task, "expert").config for task in ("halfcheetah_2x3", "world"))
+  assert (robot.search, robot.search_rounds, robot.search_samples) == ("elites", 2, 20)
+  assert (particles.search, particles.search_rounds, particles.search_samples) == ("soft", 3, 10)
+
+
 def test_cheetah_by_the_table():
   run = settings.paper("cfcql", "halfcheetah_2x3", "expert")
   config = run.config

@@ -131,6 +131,21 @@ def test_the_table_says_who_is_ahead():
   assert "| 0.5 | 50.0 +- 50.0* | 50.0 +- 0.0 | - |" in text and "| 0.0, 100.0* |" in text and table_view.STUCK in text
 
 
+def test_who_is_subtracted_from_whom():
+  # 100 and 0 against 0 and 0: 50 ahead, standard error 50 with one degree of freedom; behind from the other side
+  points = [(0.5, cell("spacql", [159.8, 516.8])), (0.5, cell("cfcql", [159.8, 159.8]))]
+  assert "| 0.5 | 50.0 [-585.3, 685.3] |" in study_view.markdown("kappa", points, [])
+  behind = [(0.5, cell("spacql", [159.8, 159.8])), (0.5, cell("cfcql", [159.8, 516.8]))]
+  assert "| 0.5 | -50.0 [-685.3, 585.3] |" in study_view.markdown("kappa", behind, [])
+
+
+def test_weights_of_ten_agents_stand_in_the_order_of_k():
+  metrics = {f"w_{k}": [[k / 55]] for k in range(1, 11)} | {"k_eff": [[7.0]]}  # (1 + 4 + .. + 100) / 55
+  ten = cell("spacql", [1.0], metrics)
+  np.testing.assert_allclose(study_view.weights(ten), [np.arange(1, 11) / 55])
+  np.testing.assert_allclose(study_view.effective(ten), [7.0])
+
+
 def test_other_settings_than_the_papers_are_told():
   points = [(0.5, cell("spacql", [159.8])), (0.5, cell("cfcql", [338.3]) | {"set": ["ensemble_size=10"]})]
   assert "Protocol" not in study_view.markdown("kappa", points, [])

@@ -5,12 +5,13 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
 import pytest
 
-from experiments import collect, provenance, train, train_request
+from experiments import collect, provenance, settings, train, train_request, train_result
 from marl_offline.evaluation import curves, scores
 from marl_offline.training import checkpoints, logs, memory, trainer
 from tests.experiments import binaries
@@ -60,6 +61,23 @@ def test_the_run_folder_keeps_the_contract(finished):
   config = json.loads((run / "config.json").read_text())
   assert config["run"]["config"]["batch_size"] == 8
   assert config["flags"]["quality"] == "medium-replay" and config["commit"] == provenance.commit()
+
+
+def test_the_best_over_training_is_each_seeds_own():
+  """Mean returns 1, 9, 4 and 8, 2, 3 over training; the score is of the ends, 4 and 3."""
+  means = np.array([[1.0, 9.0, 4.0], [8.0, 2.0, 3.0]])  # [seed, evaluation]
+  returns = means[:, :, None] + np.array([-1.0, 1.0])
+  log = types.SimpleNamespace(returns=list(np.moveaxis(returns, 1, 0)), steps=[10, 20, 30])
+  given = {"algorithm": "bc", "task": "spread", "quality": "random", "protocol": "paper"}
+  run = settings.paper("bc", "spread", "random")
+  data = types.SimpleNamespace(card={"quality": "random", "name": "d", "origin": "collected"}, mean_return=0.0)
+  request = types.SimpleNamespace(given=given, run=run, seeds=[4, 2])
+  where = {"device": "cpu", "versions": {}, "commit": None}
+  found = train_result.facts(request, data, trainer.Position(step=30), where, log)
+  assert (found["seeds"], found["raw_return"]) == ([4, 2], [4.0, 3.0])
+  best = found["best_over_training"]
+  assert (best["raw_return"].tolist(), best["gradient_steps"].tolist()) == ([9.0, 8.0], [20, 10])
+  np.testing.assert_allclose(best["normalized_score"], (np.array([9.0, 8.0]) - 159.8) / 3.57)
 
 
 def test_the_policy_loads_from_the_run_folder(finished):
